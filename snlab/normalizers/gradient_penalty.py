@@ -1,0 +1,56 @@
+"""Gradient penalty (Gulrajani et al. 2017): the discriminator's gradient held near norm 1 between samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from snlab.errors import nearest
+from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
+
+# How far a gradient's norm is from what is wanted, given norm - target.
+EXCESS: dict[str, Callable[[Tensor], Tensor]] = {"two_sided": lambda x: x, "one_sided": F.relu}
+
+
+@NORMALIZERS.register("gradient_penalty")
+class GradientPenalty(Normalizer):
+    """Add λ E[(‖∇f(x̂)‖ - 1)²] to the loss, x̂ uniform on the line from a generated to a real sample.
+
+    It keeps no state.
+
+    Args:
+        weight: λ.
+        kind: ``two_sided``, or ``one_sided`` where only norms above the target are penalised.
+        target: the norm that is wanted.
+    """
+
+    def __init__(self, weight: float = 10.0, kind: str = "two_sided", target: float = 1.0) -> None:
+        for name, value in (("weight", weight), ("target", target)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"{name} is {value!r}; a number is needed")
+            if value < 0:
+                raise ValueError(f"{name} is {value}; it cannot be negative")
+        if kind not in EXCESS:
+            raise ValueError(f"unknown kind {kind!r}; {nearest(str(kind), EXCESS)}")
+        self.weight = weight
+        self.kind = kind
+        self.target = target
+
+    def penalty(
+        self,
+        discriminator: Callable[[Tensor], Tensor],
+        real: Tensor,
+        fake: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        epsilon = torch.rand(len(real), generator=generator, device=real.device, dtype=real.dtype)
+        between = torch.lerp(fake, real, epsilon.view(-1, *[1] * (real.ndim - 1)))  # (batch, ...)
+        between.requires_grad_()
+        logits = discriminator(between)
+        (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
+        norm = gradient.flatten(1).norm(dim=1)  # (batch,)
+        return self.weight * EXCESS[self.kind](norm - self.target).square().mean()
