@@ -1,0 +1,35 @@
+"""Saving a run, so that it can go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from snlab.callbacks.measurement import due
+from snlab.checkpoints import checkpoint_path, checkpoints, remove
+
+
+class Checkpoint(Callback):
+    """Saves after measurements of the same step, so stands last; keeps the newest few.
+
+    Args:
+        folder: where to.
+        every: generator steps between two, or below 1 the share of the run between them.
+        keep: how many to keep.
+    """
+
+    def __init__(self, folder: Path, every: float = 0.1, keep: int = 2) -> None:
+        self.folder = folder
+        self.every = every
+        self.keep = keep
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if due(trainer.global_step, self.every, trainer.max_steps):
+            trainer.save_checkpoint(checkpoint_path(self.folder, trainer.global_step))
+            if trainer.is_global_zero:
+                for old in checkpoints(self.folder)[self.keep :]:
+                    remove(old)

@@ -1,0 +1,32 @@
+"""Losses, and the end of a run whose numbers are no longer finite."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+
+from snlab.callbacks.measurement import Measurement, Metrics, log
+
+
+class Diverged(Exception):  # noqa: N818  not an error
+    """A loss or a weight is not finite: a result of the run, not an error of the program."""
+
+
+class Losses(Measurement):
+    """Logs what the module's ``mean_losses()`` gives, the means since the last log.
+
+    Raises Diverged where one of them, or a weight, is not finite.
+    """
+
+    def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
+        losses: dict[str, float] = module.mean_losses()  # type: ignore[operator]
+        finite = torch.stack([parameter.isfinite().all() for parameter in module.parameters()]).all()
+        odd = [name for name, value in losses.items() if not math.isfinite(value)]
+        if odd or not finite:
+            log(trainer, losses)
+            raise Diverged(
+                f"{', '.join(odd) or 'a weight'} not finite by generator step {trainer.global_step}"
+            )
+        return losses

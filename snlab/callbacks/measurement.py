@@ -1,0 +1,82 @@
+"""When to measure, and what becomes of it."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_warn
+
+from snlab.errors import UserError
+
+Metrics = Mapping[str, float | list[float]]
+
+
+def interval(every: float, total: int) -> int:
+    """``every`` as a number of generator steps: below 1 it is a share of the ``total``.
+
+    >>> interval(0.01, 100_000), interval(0.01, 20), interval(500, 100_000)
+    (1000, 1, 500)
+    """
+    if every >= 1:
+        return int(every)
+    if total < 1:
+        raise UserError(
+            f"measuring every {every} of a run wants a run of known length; give a number of steps"
+        )
+    return max(1, round(every * total))
+
+
+def due(step: int, every: float, total: int) -> bool:
+    """Whether something done ``every`` so often is done after ``step``; it always is after the last one.
+
+    >>> [step for step in range(1, 11) if due(step, 0.4, 10)]
+    [4, 8, 10]
+    """
+    return step == total or step % interval(every, total) == 0
+
+
+class Measurement(Callback, ABC):
+    """Measures a run every so often and logs what it found; a subclass says what.
+
+    What cannot be measured is said in one line and left out: training goes on.
+
+    Args:
+        every: generator steps between two measurements, or below 1 the share of the run between them.
+    """
+
+    def __init__(self, every: float = 0.01) -> None:
+        if not every > 0:
+            raise UserError(f"every is {every}; a share of the run or a number of steps above 0 is needed")
+        self.every = every
+        self.seconds = 0.0  # spent in measuring and logging
+
+    @abstractmethod
+    def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
+        """Numbers, or lists of numbers, by the name under which each is logged."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not due(trainer.global_step, self.every, trainer.max_steps):
+            return
+        start = time.perf_counter()
+        try:
+            log(trainer, self.measure(trainer, pl_module))
+        except (ArithmeticError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            name = type(self).__name__
+            rank_zero_warn(f"{name} left out at generator step {trainer.global_step}: {reason}")
+        self.seconds += time.perf_counter() - start
+
+
+def log(trainer: Trainer, metrics: Metrics) -> None:
+    """Hand ``metrics`` to every logger, at the present generator step; lists only to those that take them."""
+    numbers = {name: value for name, value in metrics.items() if not isinstance(value, list)}
+    for logger in trainer.loggers:
+        taken = metrics if hasattr(logger, "log_samples") else numbers
+        if taken:
+            logger.log_metrics(taken, step=trainer.global_step)  # type: ignore[arg-type]

@@ -1,0 +1,58 @@
+"""The density ratio that the discriminator estimates, over the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor, nn
+
+from snlab.callbacks.measurement import Measurement, Metrics
+from snlab.callbacks.probe import Probe, generate_trained
+from snlab.data import Density
+from snlab.diagnostics.ratio import ratio
+from snlab.evaluation import evaluating
+
+
+class Ratio(Measurement):
+    """Logs ``ratio/*`` of ``module.discriminator`` on the probe, with fresh fakes from its latents.
+
+    ``ratio/true_*`` are logged where both densities are known: the data's here, and the generator's where it
+    has ``log_density``.
+
+    Args:
+        probe: the points.
+        density: of the data, where it is known.
+        every: as for every measurement.
+    """
+
+    def __init__(self, probe: Probe, density: Density | None = None, every: float = 0.01) -> None:
+        super().__init__(every)
+        self.probe = probe
+        self.density = density
+        self.previous: Tensor | None = None  # logits on the held-out probe, last time
+
+    @torch.no_grad()
+    def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
+        discriminator, generator = module.discriminator, module.generator
+        assert isinstance(discriminator, nn.Module)
+        probe = self.probe.to(module.device)
+        fake = generate_trained(module, probe.latents)
+        with evaluating(discriminator):
+            train, heldout, fakes = (discriminator(x) for x in (probe.train, probe.heldout, fake))
+        true_heldout = true_fake = None
+        if self.density is not None and hasattr(generator, "log_density"):
+            true_heldout, true_fake = (
+                self.density.log_prob(x.double()) - generator.log_density(x)  # type: ignore[operator, union-attr]
+                for x in (probe.heldout, fake)
+            )
+        previous = None if self.previous is None else self.previous.to(heldout.device)
+        self.previous = heldout.cpu()
+        return ratio(train, heldout, fakes, previous, true_heldout, true_fake)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"previous": self.previous}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.previous = state_dict["previous"]

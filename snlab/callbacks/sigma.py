@@ -1,0 +1,29 @@
+"""Singular values and Lipschitz constants of the discriminator, over the run."""
+
+from __future__ import annotations
+
+from pytorch_lightning import LightningModule, Trainer
+from torch import nn
+
+from snlab.callbacks.measurement import Measurement, Metrics
+from snlab.callbacks.probe import Probe, generate_trained
+from snlab.diagnostics.lipschitz import lipschitz
+from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum
+
+
+class Sigma(Measurement):
+    """Logs ``sigma/*``, ``spectrum/*``, ``effective_rank/*``, ``lipschitz/*`` of ``module.discriminator``."""
+
+    def __init__(self, probe: Probe, every: float = 0.01) -> None:
+        super().__init__(every)
+        self.probe = probe
+
+    def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
+        discriminator = module.discriminator
+        assert isinstance(discriminator, nn.Module)
+        probe = self.probe.to(module.device)
+        spectra = layer_spectra(discriminator)
+        sigmas = sigma(discriminator, probe.heldout, spectra)
+        fake = generate_trained(module, probe.latents)
+        steepness = lipschitz(discriminator, probe.heldout, fake, probe.epsilon, sigmas)
+        return {**sigmas, **spectrum(discriminator, spectra), **steepness}

@@ -1,0 +1,52 @@
+"""How fast a run trains, and what watching it costs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+
+from snlab import names
+from snlab.callbacks.measurement import Measurement, Metrics
+
+
+class Throughput(Measurement):
+    """Logs training speed, measurements left out, and the measurements' share of wall time.
+
+    ``time/images_per_second`` counts the real images that pass discriminator updates. Stands after every
+    other measurement, so that theirs of this step are counted.
+    """
+
+    def __init__(self, every: float = 0.01) -> None:
+        super().__init__(every)
+        self.elapsed = 0.0  # seconds of the whole run, over all its sessions
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._before = self.elapsed
+        self._start = self._last = time.perf_counter()
+        self._last_step = trainer.global_step
+        self._last_measuring = self._measuring(trainer)
+
+    def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
+        now, measuring = time.perf_counter(), self._measuring(trainer)
+        wall = max(now - self._start, 1e-9)
+        training = max(now - self._last - (measuring - self._last_measuring), 1e-9)
+        steps = (trainer.global_step - self._last_step) / training
+        self.elapsed = self._before + wall
+        self._last, self._last_step, self._last_measuring = now, trainer.global_step, measuring
+        return {
+            names.GENERATOR_STEPS_PER_SECOND: steps,
+            names.IMAGES_PER_SECOND: steps * getattr(module, "n_dis", 1) * getattr(module, "batch_size", 0),
+            names.DIAGNOSTICS_SHARE: measuring / wall,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"elapsed": self.elapsed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.elapsed = state_dict["elapsed"]
+
+    @staticmethod
+    def _measuring(trainer: Trainer) -> float:
+        return sum(c.seconds for c in trainer.callbacks if isinstance(c, Measurement))  # type: ignore[attr-defined]

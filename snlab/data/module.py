@@ -1,0 +1,43 @@
+"""Any data set as a LightningDataModule: in memory, on the training device, sampled by the training step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import repeat
+
+from pytorch_lightning import LightningDataModule
+
+from snlab.data.dataset import DataSet
+
+
+class Endless:
+    """Hands out the same data set at every step.
+
+    Which samples a step sees is drawn inside the step from the module's stream ``data``: Lightning fetches a
+    batch ahead, so samples drawn by a loader would be one draw further than the checkpoint beside them.
+    """
+
+    def __init__(self, dataset: DataSet) -> None:
+        self.dataset = dataset
+
+    def __iter__(self) -> Iterator[DataSet]:
+        return repeat(self.dataset)
+
+
+class DataModule(LightningDataModule):
+    """Holds one data set and moves it to the training device once."""
+
+    def __init__(self, dataset: DataSet) -> None:
+        super().__init__()
+        self.dataset = dataset
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return self.dataset.sample_shape
+
+    def setup(self, stage: str) -> None:
+        if self.trainer is not None:
+            self.dataset = self.dataset.to(self.trainer.strategy.root_device)
+
+    def train_dataloader(self) -> Endless:
+        return Endless(self.dataset)

@@ -1,0 +1,189 @@
+"""The GAN as a LightningModule. One training step is one generator update, and Algorithm 1 on one screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from snlab import names
+from snlab.data import DataSet
+from snlab.errors import UserError
+from snlab.evaluation import evaluating, frozen
+from snlab.losses import Loss
+from snlab.normalizers import Normalizer
+from snlab.streams import Streams
+
+LOSSES = (names.LOSS_DISCRIMINATOR, names.LOSS_PENALTY, names.LOSS_GENERATOR)
+
+
+@dataclass
+class Adam:
+    """Adam's options; the defaults are setting C of Table 1, with its n_dis of 1.
+
+    Args:
+        lr: learning rate α.
+        beta1: decay of the gradient's mean.
+        beta2: decay of the squared gradient's mean.
+    """
+
+    lr: float = 0.0002
+    beta1: float = 0.5
+    beta2: float = 0.999
+
+    def __post_init__(self) -> None:
+        if not self.lr > 0:
+            raise UserError(f"Adam's lr is {self.lr}; it must be above 0")
+        for name, value in (("beta1", self.beta1), ("beta2", self.beta2)):
+            if not 0 <= value < 1:
+                raise UserError(f"Adam's {name} is {value}; it must be at least 0 and below 1")
+
+    def optimizer(self, module: nn.Module) -> torch.optim.Adam:
+        betas = (float(self.beta1), float(self.beta2))  # torch refuses an int beside a float
+        return torch.optim.Adam(module.parameters(), lr=self.lr, betas=betas)
+
+
+class GAN(LightningModule):
+    """A generator and a discriminator, trained in turn.
+
+    Its unit of time is the generator update: with the generator's optimizer alone wrapped by Lightning,
+    ``trainer.global_step`` counts exactly those.
+
+    Args:
+        generator: maps latents (batch, latent_dim) to samples (batch, *sample_shape).
+        discriminator: maps samples to logits (batch,); the normalizer is attached here.
+        normalizer: what controls the discriminator.
+        loss: the adversarial loss.
+        latent_dim: dimension of the standard normal latents.
+        seed: of the streams ``data``, ``latents`` and ``penalty``.
+        n_dis: discriminator updates a generator update.
+        batch_size: real samples, and generated ones, in a discriminator update.
+        generator_batch_size: generated samples in a generator update; batch_size if None.
+        adam: options of both optimizers.
+        generator_adam: options of the generator's, where they differ.
+        decay_from: generator step from which both learning rates fall linearly, to 0 at the last step.
+        ema_decay: decay of the exponential moving average of the generator, which is then what is scored.
+    """
+
+    loss_totals: Tensor
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        normalizer: Normalizer,
+        loss: Loss,
+        latent_dim: int,
+        *,
+        seed: int = 0,
+        n_dis: int = 1,
+        batch_size: int = 64,
+        generator_batch_size: int | None = None,
+        adam: Adam | None = None,
+        generator_adam: Adam | None = None,
+        decay_from: int | None = None,
+        ema_decay: float | None = None,
+    ) -> None:
+        super().__init__()
+        for name, count in (("n_dis", n_dis), ("batch_size", batch_size), ("latent_dim", latent_dim)):
+            if count < 1:
+                raise UserError(f"{name} is {count}; at least 1 is needed")
+        if generator_batch_size is not None and generator_batch_size < 1:
+            raise UserError(f"generator_batch_size is {generator_batch_size}; at least 1 is needed")
+        if decay_from is not None and decay_from < 0:
+            raise UserError(f"decay_from is {decay_from}; a generator step, 0 or more, is needed")
+        if ema_decay is not None and not 0 <= ema_decay < 1:
+            raise UserError(f"ema_decay is {ema_decay}; it must be at least 0 and below 1")
+        self.automatic_optimization = False
+        self.generator = generator
+        self.discriminator = normalizer.attach(discriminator)
+        self.normalizer = normalizer
+        self.loss = loss
+        self.latent_dim = latent_dim
+        self.n_dis = n_dis
+        self.batch_size = batch_size
+        self.generator_batch_size = generator_batch_size or batch_size
+        self.adam = adam or Adam()
+        self.generator_adam = generator_adam or self.adam
+        self.decay_from = decay_from
+        self.ema = _moving_average(generator, ema_decay) if ema_decay is not None else None
+        self.streams = Streams(seed, "data", "latents", "penalty")
+        # Sums since the last log of LOSSES, and the steps summed: on the device, so that no step waits.
+        self.register_buffer("loss_totals", torch.zeros(len(LOSSES) + 1))
+
+    # ---- one generator update (Algorithm 1) -------------------------------------------------------------
+
+    def training_step(self, data: DataSet, batch_index: int) -> None:
+        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[misc, union-attr]
+        for _ in range(self.n_dis):
+            real = data.sample(self.batch_size, self.streams["data"])  # (batch, *sample_shape)
+            with torch.no_grad():
+                fake = self.generator(self.latents(self.batch_size))  # (batch, *sample_shape)
+            self.normalizer.before_update(self.discriminator)
+            with parametrize.cached():  # each weight is normalised once an update
+                loss = self.loss.discriminator(self.discriminator(real), self.discriminator(fake))
+                penalty = self.normalizer.penalty(self.discriminator, real, fake, self.streams["penalty"])
+            discriminator_optimizer.zero_grad()
+            self.manual_backward(loss + penalty)
+            discriminator_optimizer.optimizer.step()  # unwrapped: Lightning counts what it wraps
+            self.normalizer.after_update(self.discriminator)
+            self.loss_totals[:2] += torch.stack((loss, penalty)).detach() / self.n_dis
+
+        with frozen(self.discriminator):
+            fake = self.generator(self.latents(self.generator_batch_size))  # (batch, *sample_shape)
+            loss = self.loss.generator(self.discriminator(fake))
+            generator_optimizer.zero_grad()
+            self.manual_backward(loss)
+        generator_optimizer.step()
+        self.loss_totals[2] += loss.detach()
+        self.loss_totals[3] += 1
+
+        if self.ema is not None:
+            self.ema.update_parameters(self.generator)
+        for scheduler in self.lr_schedulers():  # type: ignore[union-attr]
+            scheduler.step()  # type: ignore[call-arg]
+
+    # ---- samples ----------------------------------------------------------------------------------------
+
+    def latents(self, n: int) -> Tensor:
+        """Standard normal latents, (n, latent_dim), from the stream ``latents``."""
+        return torch.randn(n, self.latent_dim, generator=self.streams["latents"], device=self.device)
+
+    @torch.no_grad()
+    def generate(self, latents: Tensor) -> Tensor:
+        """Samples as they are scored, (n, *sample_shape): running batch statistics, moving average if any."""
+        generator = self.generator if self.ema is None else self.ema.module
+        with evaluating(generator):
+            return generator(latents)
+
+    # ---- what Lightning asks for ------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        self.streams.place(self.trainer.strategy.root_device)
+
+    def configure_optimizers(self) -> Any:
+        optimizers = [self.generator_adam.optimizer(self.generator), self.adam.optimizer(self.discriminator)]
+        return optimizers, [LambdaLR(optimizer, self._learning_rate_factor) for optimizer in optimizers]
+
+    def _learning_rate_factor(self, generator_step: int) -> float:
+        total = self.trainer.max_steps
+        if self.decay_from is None or generator_step <= self.decay_from:
+            return 1.0
+        return max(0.0, (total - generator_step) / (total - self.decay_from))
+
+    def mean_losses(self) -> dict[str, float]:
+        """Means of the losses since the last call, by logged name; waits for the device."""
+        *sums, steps = self.loss_totals.tolist()
+        self.loss_totals.zero_()
+        return {name: total / max(steps, 1) for name, total in zip(LOSSES, sums, strict=True)}
+
+
+def _moving_average(generator: nn.Module, decay: float) -> AveragedModel:
+    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    return average.requires_grad_(False)

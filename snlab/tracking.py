@@ -1,0 +1,183 @@
+"""Where a run is recorded: its folder, always, and W&B as a mirror of it."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
+from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
+from torch import Tensor
+from torchvision.utils import make_grid, save_image
+
+from snlab import names
+from snlab.runs import SAMPLES, RunWriter
+
+
+@dataclass
+class WandbOptions:
+    """How a run is mirrored to W&B.
+
+    Args:
+        mode: ``auto`` is online where the user is logged in, else offline without a question.
+        project: the W&B project.
+        entity: the W&B user or team; the account's default if null.
+        group: what the run is shown with.
+        checkpoints: upload the last checkpoint as an artifact.
+    """
+
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: str = "snlab"
+    entity: str | None = None
+    group: str | None = None
+    checkpoints: bool = False
+
+
+class RunFolderLogger(Logger):
+    """Records metrics and samples in the run folder. Values are numbers, or lists of numbers."""
+
+    def __init__(self, writer: RunWriter) -> None:
+        super().__init__()
+        self.writer = writer
+
+    @property
+    def name(self) -> str:
+        return self.writer.folder.name
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """config.yaml holds them, complete, before training starts."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self.writer.append_metrics(step or 0, metrics)
+
+    @rank_zero_only
+    def log_samples(self, samples: Tensor, step: int) -> None:
+        """Images (n, C, H, W) in [-1, 1] as a PNG grid; vectors (n, d) as a NumPy array."""
+        folder = self.writer.folder / SAMPLES
+        folder.mkdir(parents=True, exist_ok=True)
+        if samples.ndim == 4:
+            save_image(_grid(samples), folder / f"{step:06d}.png")
+        else:
+            np.save(folder / f"{step:06d}.npy", samples.float().cpu().numpy())
+
+
+class WandbMirror(WandbLogger):
+    """The same to W&B, with ``generator_step`` as the x axis of everything.
+
+    Losing W&B never harms a run: where it cannot be reached the mirror is written offline.
+    """
+
+    def __init__(self, options: WandbOptions, folder: Path, identity: str, config: dict[str, Any]) -> None:
+        super().__init__(project=options.project, save_dir=str(folder), id=identity)
+        self.options = options
+        self.folder = folder
+        self.identity = identity
+        self.config = config
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        if self._experiment is None:
+            self._experiment = self._start()
+            self._experiment.define_metric(names.GENERATOR_STEP)
+            self._experiment.define_metric("*", step_metric=names.GENERATOR_STEP)
+        return self._experiment
+
+    def _start(self) -> Any:
+        import wandb
+
+        mode = self.options.mode
+        if mode == "auto":
+            mode = _mode(os.environ.get("WANDB_MODE", ""), wandb)
+        arguments: dict[str, Any] = {
+            "project": self.options.project,
+            "entity": self.options.entity,
+            "group": self.options.group,
+            "name": self.folder.name,
+            "id": self.identity,
+            "resume": "allow",
+            "dir": str(self.folder),
+            "config": self.config,
+        }
+        settings = wandb.Settings(init_timeout=10, quiet=True, silent=True, console="off")
+        try:
+            return wandb.init(mode=mode, settings=settings, **arguments)
+        except (wandb.Error, OSError) as error:
+            rank_zero_warn(
+                f"W&B is not reached ({' '.join(str(error).split())}); this run is recorded offline"
+            )
+            return wandb.init(mode="offline", settings=settings, **arguments)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+        """The complete configuration was given at the start."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        import wandb
+
+        row = {
+            name: wandb.Histogram(value) if isinstance(value, list) and value else value
+            for name, value in metrics.items()
+        }
+        self.experiment.log({**row, names.GENERATOR_STEP: step})
+
+    @rank_zero_only
+    def log_samples(self, samples: Tensor, step: int) -> None:
+        """One image a call: the grid, or where samples are points a map of where they lie."""
+        import wandb
+
+        picture = _grid(samples) if samples.ndim == 4 else _density(samples)
+        self.log_metrics({"samples": wandb.Image(picture.permute(1, 2, 0).numpy())}, step)
+
+    @rank_zero_only
+    def upload_checkpoint(self, path: Path) -> None:
+        """Keep a checkpoint as an artifact of the run."""
+        import wandb
+
+        artifact = wandb.Artifact(f"checkpoint-{self.identity}", type="model")
+        artifact.add_file(str(path))
+        self.experiment.log_artifact(artifact)
+
+    @rank_zero_only
+    def close(self, outcome: str, failed: bool) -> None:
+        """End the W&B run, if one was started."""
+        if self._experiment is not None:
+            self._experiment.summary["outcome"] = outcome
+            self._experiment.finish(exit_code=int(failed))
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """``close`` ends the run, once its outcome is known."""
+
+
+def _mode(environment: str, wandb: Any) -> Literal["online", "offline", "disabled"]:
+    if environment in ("online", "offline", "disabled"):
+        return environment  # type: ignore[return-value]
+    return "online" if wandb.login(prompt=False, verify=False) else "offline"
+
+
+def _grid(samples: Tensor) -> Tensor:
+    """Images (n, C, H, W) in [-1, 1] as one image (3, H', W') in [0, 1], about as many rows as columns."""
+    columns = max(1, round(len(samples) ** 0.5))
+    return make_grid(samples.float().cpu(), nrow=columns, normalize=True, value_range=(-1, 1), pad_value=1)
+
+
+def _density(points: Tensor, bins: int = 128) -> Tensor:
+    """Points (n, d) as an image (1, bins, bins) of their first two coordinates, [-3, 3] a side."""
+    counts, _, _ = np.histogram2d(*points[:, :2].float().cpu().numpy().T, bins=bins, range=[[-3, 3]] * 2)
+    image = torch.from_numpy(counts.T[::-1].copy()).float()
+    return 1 - (image / image.max().clamp(min=1)).sqrt()[None]
