@@ -1,0 +1,111 @@
+"""The command line of ``snlab fit``: LightningCLI over names, told what is wrong in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse.typing import PositiveInt
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+
+from snlab.build import build_data, build_gan
+from snlab.errors import UserError, nearest
+from snlab.measure import MeasureOptions
+from snlab.resources import experiment
+from snlab.tracking import WandbOptions
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong with the command line or a configuration file in one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        line = " ".join(message.split())
+        unknown = re.search(r"unrecognized arguments: --([\w.]+)", line, re.IGNORECASE)
+        if unknown:
+            options = [action.dest for action in self._actions]
+            raise UserError(f"unknown option --{unknown[1]}; {nearest(unknown[1], options)}") from ex
+        raise UserError(re.sub(r'^Parser key "([\w.]+)":', r"option --\1:", line)) from ex
+
+
+class FitCLI(LightningCLI):
+    """LightningCLI over names: everything is set from YAML or the command line.
+
+    Parses at once and builds later: in between, the run's folder is claimed.
+    """
+
+    model: Any
+    datamodule: Any
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        super().__init__(
+            build_gan,
+            build_data,
+            run=False,
+            args=_with_experiments(arguments),
+            seed_everything_default=0,
+            save_config_callback=None,  # RunWriter writes it, into the run's folder
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            parser_class=Parser,
+            parser_kwargs={"prog": "snlab fit", "description": "Train one GAN."},
+            trainer_defaults={
+                "max_epochs": -1,  # one endless epoch: the run's length is generator_steps
+                "devices": 1,
+                "enable_progress_bar": False,  # trainer_with() is given ours
+                "enable_checkpointing": False,
+                "enable_model_summary": False,
+                "num_sanity_val_steps": 0,
+            },
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--generator_steps", type=PositiveInt, default=100_000, help="Generator updates.")
+        parser.add_argument("--runs", type=str, default="runs", help="Folder of run folders.")
+        parser.add_argument("--run_folder", type=str | None, default=None, help="This run's folder.")
+        parser.add_argument("--resume", action="store_true", help="Go on from the newest good checkpoint.")
+        parser.add_argument(
+            "--checkpoint_every",
+            type=float,
+            default=0.1,
+            help="Generator steps, or below 1 a share of the run.",
+        )
+        parser.add_class_arguments(MeasureOptions, "measure")
+        parser.add_class_arguments(WandbOptions, "wandb")
+        parser.link_arguments("generator_steps", "trainer.max_steps")
+        parser.link_arguments("seed_everything", "model.seed")
+        parser.link_arguments(
+            "data", "model.sample_shape", lambda data: list(data.sample_shape), "instantiate"
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = parser.parse_args(args)
+        self.settings: dict[str, Any] = yaml.safe_load(
+            parser.dump(self.config, skip_none=False, format="yaml")
+        )
+
+    def instantiate_classes(self) -> None:
+        """Nothing yet: build() does it."""
+
+    def build(self) -> None:
+        """Make ``datamodule`` and ``model``; UserError where a name or a value is not to be had."""
+        self.config_init = self.parser.instantiate_classes(self.config)
+        self.datamodule, self.model = self.config_init["data"], self.config_init["model"]
+
+    def trainer_with(self, callbacks: list[Callback], **kwargs: Any) -> Trainer:
+        """The trainer that the configuration describes, with ``callbacks`` after the user's own."""
+        configured = self.config_init["trainer"]["callbacks"] or []
+        return self.instantiate_trainer(callbacks=[*configured, *callbacks], **kwargs)
+
+
+def _with_experiments(arguments: Sequence[str]) -> list[str]:
+    """The arguments with every --config told as a file, wherever the experiment it names is."""
+    result = list(arguments)
+    for i, argument in enumerate(result):
+        if argument in ("-c", "--config") and i + 1 < len(result):
+            result[i + 1] = str(experiment(result[i + 1]))
+        elif argument.startswith("--config="):
+            result[i] = f"--config={experiment(argument.removeprefix('--config='))}"
+    return result

@@ -1,0 +1,170 @@
+"""The commands: parse, call one function, print. What is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from snlab import __version__
+from snlab.errors import UserError, nearest
+
+USER_MISTAKE = 2
+INTERRUPTED = 130
+
+LISTS = ("normalizers", "losses", "networks", "datasets", "experiments", "tables", "figures")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest valid name."""
+
+    def error(self, message: str) -> NoReturn:
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if choice:
+            known = [name.strip(" '") for name in choice[2].split(",")]
+            message = f"{message[: choice.start()]}unknown {choice[1]!r}; {nearest(choice[1], known)}"
+        raise UserError(f"{self.prog}: {message}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        if arguments[:1] == ["fit"]:  # LightningCLI reads the rest
+            return fit(arguments[1:])
+        options = _parser().parse_args(arguments)
+        return int(options.run(options))
+    except UserError as error:
+        print(f"snlab: {error}", file=sys.stderr)
+        return USER_MISTAKE
+    except KeyboardInterrupt:
+        print("snlab: interrupted; the same command goes on (snlab fit: with --resume)", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+# ---- the commands ---------------------------------------------------------------------------------------
+
+
+def fit(arguments: Sequence[str]) -> int:
+    from snlab.fit import fit as train
+    from snlab.runs import KILLED
+
+    run = train(arguments)
+    reason = f" ({run.summary['reason']})" if run.summary.get("reason") else ""
+    print(f"{run.outcome}{reason} at generator step {run.summary.get('generator_step')}: {run.folder}")
+    return INTERRUPTED if run.outcome == KILLED else 0
+
+
+def list_names(options: argparse.Namespace) -> int:
+    print("\n".join(_described(options.kind)))
+    return 0
+
+
+def _described(kind: str) -> list[str]:
+    if kind == "experiments":
+        from snlab.resources import experiments, headline
+
+        return [f"{name}: {headline(path)}" for name, path in experiments().items()]
+    if kind in ("tables", "figures"):
+        from snlab.results import FIGURES, TABLES
+
+        made = TABLES if kind == "tables" else FIGURES
+        return [
+            f"{name}: {(function.__doc__ or '').splitlines()[0]}" for name, function in sorted(made.items())
+        ]
+    from snlab.build import REGISTRIES
+
+    registry = REGISTRIES[kind]
+    return [registry.describe(name) for name in registry.names()]
+
+
+def doctor(_: argparse.Namespace) -> int:
+    from snlab.doctor import examine
+
+    return examine()
+
+
+def demo(options: argparse.Namespace) -> int:
+    from snlab.demo import demo as run_demo
+
+    return run_demo(options.runs, fast=options.fast, workers=options.workers)
+
+
+def table(options: argparse.Namespace) -> int:
+    from snlab.results import make_table, render
+    from snlab.runs import find_runs
+
+    text = render(make_table(options.name, find_runs(options.runs)), options.format)
+    print(text.rstrip("\n"))
+    return 0
+
+
+def figure(options: argparse.Namespace) -> int:
+    from snlab.results import draw
+    from snlab.runs import find_runs
+
+    draw(options.name, find_runs(options.runs), options.out)
+    print(options.out)
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    from snlab.results import report as write_report
+    from snlab.runs import find_runs
+
+    write_report(find_runs(options.runs), options.out)
+    print(options.out)
+    return 0
+
+
+# ---- their options --------------------------------------------------------------------------------------
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="snlab", description="Which discriminator normalizer, and why.")
+    parser.add_argument("--version", action="version", version=f"snlab {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str, **kwargs: Any) -> Parser:
+        added = commands.add_parser(name, help=text, description=text, **kwargs)
+        added.set_defaults(run=run)
+        return added
+
+    command("fit", lambda _: 0, "Train one GAN (snlab fit --help lists every option).", add_help=False)
+
+    one = command("list", list_names, "What can be swapped, with its options.")
+    one.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
+
+    command("doctor", doctor, "Check this machine: versions, devices, weights, W&B, a training step.")
+
+    one = command("demo", demo, "Train, track and compare four normalizers on embedded real images.")
+    one.add_argument("--runs", type=Path, default=Path("runs/demo"), help="where to (default: %(default)s)")
+    one.add_argument("--fast", action="store_true", help="seconds instead of minutes, to see that it works")
+    one.add_argument("--workers", type=int, default=None, help="runs at a time (default: one a CPU core)")
+
+    one = command("table", table, "Print a table of finished runs.")
+    one.add_argument("name", help="which: snlab list tables")
+    _runs(one)
+    one.add_argument("--format", default="terminal", help="terminal, markdown, latex, csv or html")
+
+    one = command("figure", figure, "Draw a figure of finished runs.")
+    one.add_argument("name", help="which: snlab list figures")
+    _runs(one)
+    one.add_argument("--out", type=Path, required=True, help="a .png, .pdf or .svg file")
+
+    one = command("report", report, "Write one self-contained page about finished runs.")
+    _runs(one)
+    one.add_argument("--out", type=Path, default=Path("report.html"), help="(default: %(default)s)")
+    return parser
+
+
+def _runs(parser: Parser) -> None:
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)"
+    )

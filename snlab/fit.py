@@ -1,0 +1,149 @@
+"""Training one GAN: from the command line's words to a finished run folder."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.utilities import rank_zero_warn
+
+from snlab.arguments import FitCLI
+from snlab.callbacks.checkpoint import Checkpoint
+from snlab.callbacks.fidelity import Fidelity
+from snlab.callbacks.losses import Diverged
+from snlab.callbacks.progress import ProgressReport
+from snlab.callbacks.throughput import Throughput
+from snlab.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
+from snlab.claim import Claim
+from snlab.measure import MeasureOptions, measurements
+from snlab.runs import CHECKPOINTS, DIVERGED, FAILED, FINISHED, KILLED, OVER, Run, RunWriter
+from snlab.tracking import RunFolderLogger, WandbMirror, WandbOptions
+
+VERSIONS = ("snlab", "torch", "pytorch-lightning", "torchmetrics", "torch-fidelity", "wandb", "numpy")
+
+
+def fit(arguments: Sequence[str]) -> Run:
+    """Train the GAN that ``arguments`` describe, as on the command line; returns its run, read back.
+
+    A run that is over already is returned as it is. UserError for what the user can put right.
+    """
+    with _plain_messages():
+        cli = FitCLI(arguments)
+        place = Claim.of(cli.settings)
+        over = place.finished()
+        if over is not None:
+            return over
+        cli.build()
+        with place.held() as writer:
+            _train(cli, place, writer)
+        return Run.read(place.folder)
+
+
+def claim(arguments: Sequence[str]) -> Claim:
+    """The folder and identity that ``fit(arguments)`` would have; nothing is built or written."""
+    with _plain_messages():
+        return Claim.of(FitCLI(arguments).settings)
+
+
+def _train(cli: FitCLI, place: Claim, writer: RunWriter) -> None:
+    """Train from the newest good checkpoint, if any, and leave a summary whatever happens."""
+    options = WandbOptions(**cli.settings["wandb"])
+    mirror = WandbMirror(options, place.folder, place.identity, cli.settings)
+    trainer = cli.trainer_with(
+        callbacks=[
+            *measurements(
+                MeasureOptions(**cli.settings["measure"]),
+                cli.model,
+                cli.datamodule.dataset,
+                cli.settings["seed_everything"],
+            ),
+            ProgressReport(),
+            Checkpoint(writer.folder / CHECKPOINTS, cli.settings["checkpoint_every"]),
+        ],
+        logger=[RunFolderLogger(writer), mirror],
+        plugins=[AtomicCheckpointIO()],
+    )
+    checkpoint = newest_good(writer.folder / CHECKPOINTS)
+    writer.cut_metrics(checkpoint_step(checkpoint) if checkpoint else 0)
+    outcome, reason = FAILED, None
+    try:
+        trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint)
+        outcome = FINISHED if trainer.global_step >= trainer.max_steps else KILLED
+    except Diverged as error:
+        outcome, reason = DIVERGED, str(error)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        outcome, reason = KILLED, type(stop).__name__
+        raise
+    except BaseException as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise
+    finally:
+        writer.write_summary(_summary(trainer, place, outcome, reason))
+        _close(mirror, options, writer, outcome)
+
+
+def _summary(trainer: Trainer, place: Claim, outcome: str, reason: str | None) -> dict[str, Any]:
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    run = Run.read(place.folder)
+    last = {
+        name: value for row in run.rows.values() for name, value in row.items() if not isinstance(value, list)
+    }
+    return {
+        "outcome": outcome,
+        "reason": reason,
+        "generator_step": trainer.global_step,
+        "identity": place.identity,
+        "seconds": sum(c.elapsed for c in callbacks if isinstance(c, Throughput)),
+        "device": str(trainer.strategy.root_device),
+        "machine": _machine(trainer.strategy.root_device),
+        "versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()},
+        "extractors": {c.extractor.name: c.extractor.digest for c in callbacks if isinstance(c, Fidelity)},
+        "metrics": last,
+    }
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
+
+
+def _close(mirror: WandbMirror, options: WandbOptions, writer: RunWriter, outcome: str) -> None:
+    """End the W&B run. The run's own folder is complete by now: what fails here is said and no more."""
+    try:
+        checkpoint = newest_good(writer.folder / CHECKPOINTS)
+        if options.checkpoints and checkpoint is not None:
+            mirror.upload_checkpoint(checkpoint)
+        mirror.close(outcome, failed=outcome not in OVER)
+    except Exception as error:
+        rank_zero_warn(f"W&B did not take the end of the run: {' '.join(str(error).split())}")
+
+
+@contextmanager
+def _plain_messages() -> Iterator[None]:
+    """Warnings as one line each, and Lightning's own announcements left out."""
+    loggers = [
+        logging.getLogger(name)
+        for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
+    ]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning|wandb|jsonargparse")
+        warnings.showwarning = _show_warning  # type: ignore[assignment]
+        yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
