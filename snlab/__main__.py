@@ -1,6 +1,8 @@
 """``python -m snlab``."""
 
+import sys
+
 from snlab.cli import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

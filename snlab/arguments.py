@@ -13,6 +13,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from snlab.build import build_data, build_gan
 from snlab.errors import UserError, nearest
+from snlab.gan import check_precision
 from snlab.measure import MeasureOptions
 from snlab.resources import experiment
 from snlab.tracking import WandbOptions
@@ -91,6 +92,7 @@ class FitCLI(LightningCLI):
 
     def build(self) -> None:
         """Make ``datamodule`` and ``model``; UserError where a name or a value is not to be had."""
+        check_precision(self.settings["trainer"]["precision"])
         self.config_init = self.parser.instantiate_classes(self.config)
         self.datamodule, self.model = self.config_init["data"], self.config_init["model"]
 

@@ -84,17 +84,18 @@ def build_gan(
         )
 
 
+NAMED: dict[str, dict[str, Registry[Any]]] = {
+    "model": {"normalizer": NORMALIZERS, "loss": LOSSES, "network": NETWORKS},
+    "data": {"dataset": DATASETS},
+}
+
+
 def canonical(config: dict[str, Any]) -> dict[str, Any]:
     """``config`` with every name in its one spelling, options and defaults written out: for its identity."""
-    parts = {
-        "model": {"normalizer": NORMALIZERS, "loss": LOSSES, "network": NETWORKS},
-        "data": {"dataset": DATASETS},
-    }
     result = dict(config)
-    for group, registries in parts.items():
-        values = dict(config[group])
+    for group, registries in NAMED.items():
+        result[group] = dict(config[group])
         for key, registry in registries.items():
-            if isinstance(values[key], str):
-                values[key] = registry.canonical(values[key])
-        result[group] = values
+            if isinstance(config[group][key], str):
+                result[group][key] = registry.canonical(config[group][key])
     return result

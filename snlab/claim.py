@@ -36,6 +36,10 @@ class Claim:
         name = identity(canonical(settings))
         if settings["run_folder"] is not None:
             return cls(settings, name, Path(settings["run_folder"]))
+        # The trial's folder may have been named by another spelling of the same options.
+        there = sorted(Path(settings["runs"]).glob(f"*-{name}"))
+        if there:
+            return cls(settings, name, there[0])
         words = f"{_word(settings['data']['dataset'])}-{_word(settings['model']['normalizer'])}"
         return cls(
             settings, name, Path(settings["runs"]) / f"{words}-seed{settings['seed_everything']}-{name}"

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"snlab: {error}", file=sys.stderr)
         return USER_MISTAKE
     except KeyboardInterrupt:
-        print("snlab: interrupted; the same command goes on (snlab fit: with --resume)", file=sys.stderr)
+        print("snlab: interrupted; the same command goes on (of snlab fit, with --resume)", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         sys.stderr.close()
@@ -58,7 +58,10 @@ def fit(arguments: Sequence[str]) -> int:
     run = train(arguments)
     reason = f" ({run.summary['reason']})" if run.summary.get("reason") else ""
     print(f"{run.outcome}{reason} at generator step {run.summary.get('generator_step')}: {run.folder}")
-    return INTERRUPTED if run.outcome == KILLED else 0
+    if run.outcome == KILLED:
+        print("snlab: the same command with --resume goes on from the last checkpoint", file=sys.stderr)
+        return INTERRUPTED
+    return 0
 
 
 def list_names(options: argparse.Namespace) -> int:
@@ -72,9 +75,10 @@ def _described(kind: str) -> list[str]:
 
         return [f"{name}: {headline(path)}" for name, path in experiments().items()]
     if kind in ("tables", "figures"):
-        from snlab.results import FIGURES, TABLES
+        from snlab.results.figures import FIGURES
+        from snlab.results.tables import TABLES
 
-        made = TABLES if kind == "tables" else FIGURES
+        made: dict[str, Callable[..., Any]] = TABLES if kind == "tables" else FIGURES
         return [
             f"{name}: {(function.__doc__ or '').splitlines()[0]}" for name, function in sorted(made.items())
         ]
@@ -97,16 +101,15 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def table(options: argparse.Namespace) -> int:
-    from snlab.results import make_table, render
+    from snlab.results.tables import make, render
     from snlab.runs import find_runs
 
-    text = render(make_table(options.name, find_runs(options.runs)), options.format)
-    print(text.rstrip("\n"))
+    print(render(make(options.name, find_runs(options.runs)), options.format).rstrip("\n"))
     return 0
 
 
 def figure(options: argparse.Namespace) -> int:
-    from snlab.results import draw
+    from snlab.results.figures import draw
     from snlab.runs import find_runs
 
     draw(options.name, find_runs(options.runs), options.out)
@@ -115,7 +118,7 @@ def figure(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    from snlab.results import report as write_report
+    from snlab.results.report import report as write_report
     from snlab.runs import find_runs
 
     write_report(find_runs(options.runs), options.out)

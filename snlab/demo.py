@@ -104,14 +104,15 @@ def _one_thread() -> Iterator[None]:
 
 
 def train(trials: dict[Path, list[str]], workers: int, console: Console) -> list[Path]:
-    """Run every trial in a process of its own, ``workers`` at a time; returns the folders of those that failed.
+    """Run every trial in a process of its own, ``workers`` at a time; returns the folders that failed.
 
     The processes are forked from one that has imported everything and done nothing: that saves each of them
     the seconds that importing takes.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["snlab.fit"])
-    waiting, running, failed = list(trials), {}, []
+    waiting, failed = list(trials), list[Path]()
+    running: dict[Path, tuple[BaseProcess, TaskID]] = {}
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -129,33 +130,35 @@ def train(trials: dict[Path, list[str]], workers: int, console: Console) -> list
                     process = context.Process(target=_trial, args=(trials[folder], folder / LOG))
                     process.start()
                     running[folder] = process, progress.add_task(folder.name, total=None)
-                for folder, (process, task) in list(running.items()):
+                for folder, (child, task) in list(running.items()):
                     _show(progress, task, folder)
-                    if not process.is_alive():
+                    if not child.is_alive():
                         del running[folder]
                         progress.remove_task(task)
                         progress.advance(whole)
-                        failed += [] if process.exitcode == 0 else [folder]
+                        failed += [] if child.exitcode == 0 else [folder]
                         if not console.is_terminal:
                             console.print(
                                 f"{len(trials) - len(waiting) - len(running)}/{len(trials)} {folder.name}"
                             )
-                _wait([process for process, _ in running.values()])
+                _wait([child for child, _ in running.values()])
         finally:
-            for process, _ in running.values():
-                process.terminate()
-                process.join()
+            for child, _ in running.values():
+                child.terminate()
+                child.join()
     return failed
 
 
 def _trial(arguments: Sequence[str], log: Path) -> None:
     """What one process does: ``snlab fit`` with everything that it prints in its log."""
-    from snlab.cli import main
+    from snlab.fit import fit
 
     with log.open("a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    sys.exit(main(["fit", *arguments]))
+    run = fit(arguments)
+    print(f"{run.outcome}: {run.folder}", flush=True)
+    sys.exit(0 if run.outcome in OVER else 1)
 
 
 def _show(progress: Progress, task: TaskID, folder: Path) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import platform
-import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 import torch
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from snlab.arguments import FitCLI
@@ -24,6 +20,7 @@ from snlab.callbacks.throughput import Throughput
 from snlab.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
 from snlab.claim import Claim
 from snlab.measure import MeasureOptions, measurements
+from snlab.messages import plain_messages
 from snlab.runs import CHECKPOINTS, DIVERGED, FAILED, FINISHED, KILLED, OVER, Run, RunWriter
 from snlab.tracking import RunFolderLogger, WandbMirror, WandbOptions
 
@@ -35,30 +32,14 @@ def fit(arguments: Sequence[str]) -> Run:
 
     A run that is over already is returned as it is. UserError for what the user can put right.
     """
-    with _plain_messages():
+    with plain_messages():
         cli = FitCLI(arguments)
         place = Claim.of(cli.settings)
         over = place.finished()
         if over is not None:
             return over
         cli.build()
-        with place.held() as writer:
-            _train(cli, place, writer)
-        return Run.read(place.folder)
-
-
-def claim(arguments: Sequence[str]) -> Claim:
-    """The folder and identity that ``fit(arguments)`` would have; nothing is built or written."""
-    with _plain_messages():
-        return Claim.of(FitCLI(arguments).settings)
-
-
-def _train(cli: FitCLI, place: Claim, writer: RunWriter) -> None:
-    """Train from the newest good checkpoint, if any, and leave a summary whatever happens."""
-    options = WandbOptions(**cli.settings["wandb"])
-    mirror = WandbMirror(options, place.folder, place.identity, cli.settings)
-    trainer = cli.trainer_with(
-        callbacks=[
+        callbacks = [
             *measurements(
                 MeasureOptions(**cli.settings["measure"]),
                 cli.model,
@@ -66,11 +47,25 @@ def _train(cli: FitCLI, place: Claim, writer: RunWriter) -> None:
                 cli.settings["seed_everything"],
             ),
             ProgressReport(),
-            Checkpoint(writer.folder / CHECKPOINTS, cli.settings["checkpoint_every"]),
-        ],
-        logger=[RunFolderLogger(writer), mirror],
-        plugins=[AtomicCheckpointIO()],
-    )
+            Checkpoint(place.folder / CHECKPOINTS, cli.settings["checkpoint_every"]),
+        ]
+        with place.held() as writer:  # nothing is written before everything could be built
+            _train(cli, place, writer, callbacks)
+        return Run.read(place.folder)
+
+
+def claim(arguments: Sequence[str]) -> Claim:
+    """The folder and identity that ``fit(arguments)`` would have; nothing is built or written."""
+    with plain_messages():
+        return Claim.of(FitCLI(arguments).settings)
+
+
+def _train(cli: FitCLI, place: Claim, writer: RunWriter, callbacks: list[Callback]) -> None:
+    """Train from the newest good checkpoint, if any, and leave a summary whatever happens."""
+    options = WandbOptions(**cli.settings["wandb"])
+    mirror = WandbMirror(options, place.folder, place.identity, cli.settings)
+    loggers = [RunFolderLogger(writer), mirror]
+    trainer = cli.trainer_with(callbacks, logger=loggers, plugins=[AtomicCheckpointIO()])
     checkpoint = newest_good(writer.folder / CHECKPOINTS)
     writer.cut_metrics(checkpoint_step(checkpoint) if checkpoint else 0)
     outcome, reason = FAILED, None
@@ -79,9 +74,8 @@ def _train(cli: FitCLI, place: Claim, writer: RunWriter) -> None:
         outcome = FINISHED if trainer.global_step >= trainer.max_steps else KILLED
     except Diverged as error:
         outcome, reason = DIVERGED, str(error)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        outcome, reason = KILLED, type(stop).__name__
-        raise
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes a signal one of these two
+        outcome, reason = KILLED, "stopped by a signal"
     except BaseException as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise
@@ -125,25 +119,3 @@ def _close(mirror: WandbMirror, options: WandbOptions, writer: RunWriter, outcom
         mirror.close(outcome, failed=outcome not in OVER)
     except Exception as error:
         rank_zero_warn(f"W&B did not take the end of the run: {' '.join(str(error).split())}")
-
-
-@contextmanager
-def _plain_messages() -> Iterator[None]:
-    """Warnings as one line each, and Lightning's own announcements left out."""
-    loggers = [
-        logging.getLogger(name)
-        for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
-    ]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning|wandb|jsonargparse")
-        warnings.showwarning = _show_warning  # type: ignore[assignment]
-        yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim.lr_scheduler import LambdaLR
@@ -120,7 +121,7 @@ class GAN(LightningModule):
     # ---- one generator update (Algorithm 1) -------------------------------------------------------------
 
     def training_step(self, data: DataSet, batch_index: int) -> None:
-        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[misc, union-attr]
+        generator_optimizer, discriminator_optimizer = cast(list[LightningOptimizer], self.optimizers())
         for _ in range(self.n_dis):
             real = data.sample(self.batch_size, self.streams["data"])  # (batch, *sample_shape)
             with torch.no_grad():
@@ -146,8 +147,8 @@ class GAN(LightningModule):
 
         if self.ema is not None:
             self.ema.update_parameters(self.generator)
-        for scheduler in self.lr_schedulers():  # type: ignore[union-attr]
-            scheduler.step()  # type: ignore[call-arg]
+        for scheduler in cast(list[LambdaLR], self.lr_schedulers()):
+            scheduler.step()
 
     # ---- samples ----------------------------------------------------------------------------------------
 
@@ -165,6 +166,7 @@ class GAN(LightningModule):
     # ---- what Lightning asks for ------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
+        check_precision(self.trainer.precision)
         self.streams.place(self.trainer.strategy.root_device)
 
     def configure_optimizers(self) -> Any:
@@ -182,6 +184,14 @@ class GAN(LightningModule):
         *sums, steps = self.loss_totals.tolist()
         self.loss_totals.zero_()
         return {name: total / max(steps, 1) for name, total in zip(LOSSES, sums, strict=True)}
+
+
+def check_precision(precision: str | int | None) -> None:
+    """UserError for half precision with loss scaling, which lives in the wrapped optimizer's step alone."""
+    if str(precision) in ("16", "16-mixed"):
+        raise UserError(
+            f"precision {precision} would leave the discriminator's gradients scaled; use bf16-mixed"
+        )
 
 
 def _moving_average(generator: nn.Module, decay: float) -> AveragedModel:

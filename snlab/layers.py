@@ -6,7 +6,7 @@ A convolution's weight is read as the matrix of shape (C_out, C_in * k * k), str
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from torch import Tensor, nn
@@ -42,19 +42,24 @@ def effective_weight(layer: nn.Module) -> Tensor:
 
 def raw_weight(layer: nn.Module) -> Tensor:
     """The parameter that the optimizer moves: a parametrized weight's original, else the weight itself."""
-    if parametrize.is_parametrized(layer, "weight"):
-        originals = layer.parametrizations.weight  # type: ignore[union-attr]
-        return cast(Tensor, originals.original if originals.is_tensor else originals.original1)  # type: ignore[union-attr]
-    return effective_weight(layer)
+    return _originals(layer)[-1] if parametrize.is_parametrized(layer, "weight") else effective_weight(layer)
+
+
+def _originals(layer: nn.Module) -> list[Tensor]:
+    """What the first parametrization is given: one tensor, or several with the weight last."""
+    steps = cast(parametrize.ParametrizationList, layer.parametrizations.weight)  # type: ignore[union-attr]
+    if steps.is_tensor:
+        return [steps.original]
+    return [cast(Tensor, getattr(steps, f"original{i}")) for i in range(steps.ntensors)]
 
 
 def parametrization_steps(layer: nn.Module) -> Iterator[tuple[nn.Module, Tensor]]:
     """Each parametrization of the layer's weight in the order applied, with the weight that it is given."""
     if parametrize.is_parametrized(layer, "weight"):
-        weight = raw_weight(layer)
+        inputs = _originals(layer)
         for step in cast(nn.ModuleList, layer.parametrizations.weight):  # type: ignore[union-attr]
-            yield step, weight
-            weight = step(weight)
+            yield step, inputs[-1]
+            inputs = [cast(Callable[..., Tensor], step)(*inputs)]
 
 
 def estimated_sigma(layer: nn.Module) -> Tensor | None:

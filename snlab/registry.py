@@ -125,8 +125,8 @@ class Registry(Generic[T]):
 
     def canonical(self, text: str) -> str:
         """The one spelling of ``text``: every option written out, sorted, defaults included."""
-        terms = parse(text, self.kind)
-        return "+".join(str(Spec(t.name, self._defaults(t.name) | self._checked(t).options)) for t in terms)
+        terms = [self._checked(term) for term in parse(text, self.kind)]
+        return "+".join(str(Spec(t.name, self._defaults(t.name) | t.options)) for t in terms)
 
     def _defaults(self, name: str) -> dict[str, Any]:
         parameters = inspect.signature(self._factories[name]).parameters.values()

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
+from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
@@ -178,6 +179,7 @@ def _grid(samples: Tensor) -> Tensor:
 
 def _density(points: Tensor, bins: int = 128) -> Tensor:
     """Points (n, d) as an image (1, bins, bins) of their first two coordinates, [-3, 3] a side."""
-    counts, _, _ = np.histogram2d(*points[:, :2].float().cpu().numpy().T, bins=bins, range=[[-3, 3]] * 2)
+    x, y = points[:, :2].float().cpu().numpy().T
+    counts, _, _ = np.histogram2d(x, y, bins=bins, range=[[-3, 3], [-3, 3]])
     image = torch.from_numpy(counts.T[::-1].copy()).float()
     return 1 - (image / image.max().clamp(min=1)).sqrt()[None]

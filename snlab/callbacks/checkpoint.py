@@ -7,7 +7,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from snlab.callbacks.measurement import due
+from snlab.callbacks.measurement import checked, due
 from snlab.checkpoints import checkpoint_path, checkpoints, remove
 
 
@@ -22,7 +22,7 @@ class Checkpoint(Callback):
 
     def __init__(self, folder: Path, every: float = 0.1, keep: int = 2) -> None:
         self.folder = folder
-        self.every = every
+        self.every = checked(every, "checkpoint_every")
         self.keep = keep
 
     def on_train_batch_end(

@@ -11,7 +11,7 @@ from snlab.callbacks.probe import generate
 from snlab.data import Density
 from snlab.data.dataset import to_uint8
 from snlab.metrics.extractors import Extractor, Features
-from snlab.metrics.fidelity import fidelity
+from snlab.metrics.fidelity import fidelity, real_features
 from snlab.metrics.modes import modes
 from snlab.metrics.protocols import Protocol
 
@@ -40,7 +40,7 @@ class Fidelity(Measurement):
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         if self._real is None:
-            self._real = self.extractor.features(self.images[: self.protocol.n_real].to(module.device))
+            self._real = real_features(self.extractor, self.images.to(module.device), self.protocol)
         fake = torch.cat([to_uint8(generate(module, z.to(module.device))) for z in self.latents.split(1000)])
         return fidelity(self._real, self.extractor.features(fake), self.protocol)
 

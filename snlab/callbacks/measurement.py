@@ -15,6 +15,13 @@ from snlab.errors import UserError
 Metrics = Mapping[str, float | list[float]]
 
 
+def checked(every: float, name: str = "every") -> float:
+    """``every`` as it is; UserError where it tells no interval."""
+    if not 0 < every < float("inf"):
+        raise UserError(f"{name} is {every}; a number of steps, or a share of the run above 0, is needed")
+    return every
+
+
 def interval(every: float, total: int) -> int:
     """``every`` as a number of generator steps: below 1 it is a share of the ``total``.
 
@@ -49,9 +56,7 @@ class Measurement(Callback, ABC):
     """
 
     def __init__(self, every: float = 0.01) -> None:
-        if not every > 0:
-            raise UserError(f"every is {every}; a share of the run or a number of steps above 0 is needed")
-        self.every = every
+        self.every = checked(every)
         self.seconds = 0.0  # spent in measuring and logging
 
     @abstractmethod

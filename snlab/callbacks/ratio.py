@@ -44,7 +44,7 @@ class Ratio(Measurement):
         true_heldout = true_fake = None
         if self.density is not None and hasattr(generator, "log_density"):
             true_heldout, true_fake = (
-                self.density.log_prob(x.double()) - generator.log_density(x)  # type: ignore[operator, union-attr]
+                self.density.log_prob(x.double()) - generator.log_density(x)  # type: ignore[operator]
                 for x in (probe.heldout, fake)
             )
         previous = None if self.previous is None else self.previous.to(heldout.device)

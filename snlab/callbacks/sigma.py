@@ -10,6 +10,8 @@ from snlab.callbacks.probe import Probe, generate_trained
 from snlab.diagnostics.lipschitz import lipschitz
 from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum
 
+GRADIENT_POINTS = 64  # of each kind: a gradient costs as much as a training sample
+
 
 class Sigma(Measurement):
     """Logs ``sigma/*``, ``spectrum/*``, ``effective_rank/*``, ``lipschitz/*`` of ``module.discriminator``."""
@@ -24,6 +26,7 @@ class Sigma(Measurement):
         probe = self.probe.to(module.device)
         spectra = layer_spectra(discriminator)
         sigmas = sigma(discriminator, probe.heldout, spectra)
-        fake = generate_trained(module, probe.latents)
-        steepness = lipschitz(discriminator, probe.heldout, fake, probe.epsilon, sigmas)
+        fake = generate_trained(module, probe.latents[:GRADIENT_POINTS])
+        real, epsilon = probe.heldout[:GRADIENT_POINTS], probe.epsilon[:GRADIENT_POINTS]
+        steepness = lipschitz(discriminator, real, fake, epsilon, sigmas)
         return {**sigmas, **spectrum(discriminator, spectra), **steepness}

@@ -49,4 +49,5 @@ class Throughput(Measurement):
 
     @staticmethod
     def _measuring(trainer: Trainer) -> float:
-        return sum(c.seconds for c in trainer.callbacks if isinstance(c, Measurement))  # type: ignore[attr-defined]
+        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+        return sum((c.seconds for c in callbacks if isinstance(c, Measurement)), start=0.0)

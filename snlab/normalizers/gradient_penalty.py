@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from snlab.errors import nearest
 from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
+from snlab.options import check_positive
 
 # How far a gradient's norm is from what is wanted, given norm - target.
 EXCESS: dict[str, Callable[[Tensor], Tensor]] = {"two_sided": lambda x: x, "one_sided": F.relu}
@@ -29,11 +29,8 @@ class GradientPenalty(Normalizer):
     """
 
     def __init__(self, weight: float = 10.0, kind: str = "two_sided", target: float = 1.0) -> None:
-        for name, value in (("weight", weight), ("target", target)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise ValueError(f"{name} is {value!r}; a number is needed")
-            if value < 0:
-                raise ValueError(f"{name} is {value}; it cannot be negative")
+        check_positive("weight", weight, or_zero=True)
+        check_positive("target", target, or_zero=True)
         if kind not in EXCESS:
             raise ValueError(f"unknown kind {kind!r}; {nearest(str(kind), EXCESS)}")
         self.weight = weight

@@ -17,6 +17,7 @@ from snlab.layers import (
     weight_layers,
 )
 from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
+from snlab.options import check_whole
 
 
 class DivideBySigma(nn.Module):
@@ -68,10 +69,8 @@ class SpectralNorm(Normalizer):
     """
 
     def __init__(self, iterations: int = 1, initial_iterations: int = 0) -> None:
-        if iterations < 1:
-            raise ValueError(f"iterations is {iterations}; at least 1 is needed")
-        if initial_iterations < 0:
-            raise ValueError(f"initial_iterations is {initial_iterations}; it cannot be negative")
+        check_whole("iterations", iterations, least=1)
+        check_whole("initial_iterations", initial_iterations, least=0)
         self.iterations = iterations
         self.initial_iterations = initial_iterations
 

@@ -8,6 +8,7 @@ from torch.nn.utils import parametrize
 
 from snlab.layers import as_matrix, effective_weight, output_dim, weight_layers
 from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
+from snlab.options import check_flag
 
 
 class DivideByRowNorms(nn.Module):
@@ -39,6 +40,7 @@ class WeightNorm(Normalizer):
     """
 
     def __init__(self, gain: bool = False) -> None:
+        check_flag("gain", gain)
         self.gain = gain
 
     def attach(self, discriminator: nn.Module) -> nn.Module:

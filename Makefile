@@ -1,0 +1,36 @@
+# snlab: make demo and make test do everything on a fresh machine with Python 3.11 or later.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Tests run in parallel, one process a core, each of one thread.
+JOBS ?= auto
+
+.PHONY: demo test lint format clean help
+.DEFAULT_GOAL := help
+
+help:  ## what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
+
+demo: $(INSTALLED)  ## install, train four normalizers on embedded real data, write runs/demo/report.html
+	$(BIN)/snlab demo
+
+test: $(INSTALLED) lint  ## install, lint, run every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+lint: $(INSTALLED)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## let ruff put the files in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove what was built, not what was run
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@

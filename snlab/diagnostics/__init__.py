@@ -1,0 +1,11 @@
+"""What a discriminator is like, measured without changing it: pure functions of it and of samples.
+
+    from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum
+    from snlab.diagnostics.lipschitz import gradient_norms, lipschitz
+    from snlab.diagnostics.ratio import ratio
+
+Any ``nn.Module`` that maps (B, *sample_shape) to logits (B,) will do. Each function evaluates in evaluation
+mode and leaves buffers, gradients, training flags and the global random state as they were; each returns
+plain Python numbers under the names of ``snlab.names``. (Nothing is exported from here: the modules are named
+after their functions, and the one would hide the other.)
+"""

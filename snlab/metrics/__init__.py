@@ -1,0 +1,1 @@
+"""Scores of generated samples: fidelity through torch-fidelity's functions, and the modes of a mixture."""

@@ -1,0 +1,166 @@
+"""Embedded extractors: a small classifier of a data set's own labels, where no published network is at hand.
+
+Trained the first time, in seconds and deterministically, then read from the user's cache folder.
+torch-fidelity knows it by name: ``calculate_metrics(..., feature_extractor="embedded-digits", cache=False)``
+gives the scores of `snlab.metrics.fidelity`. (Its own cache goes by the name alone, whatever the weights.)
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import filelock
+import platformdirs
+import torch
+from torch import Tensor
+from torch_fidelity import register_feature_extractor
+from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
+
+from snlab.metrics.classifier import RECIPE, Classifier, accuracy, on_one_cpu_thread, train_classifier
+from snlab.metrics.extractors import Extractor
+from snlab.runs import write_atomically
+
+WAIT = 600.0  # seconds to wait for another process that trains the same classifier
+
+log = logging.getLogger(__name__)
+
+
+def embedded_extractor(
+    name: str,
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+    heldout_images: Tensor,
+    heldout_labels: Tensor,
+    cache: Path | None = None,
+) -> Extractor:
+    """The extractor ``embedded-NAME`` of a data set: 64 features, one logit a class.
+
+    ``images`` (N, C, H, W) uint8 with ``labels`` (N,), integers below ``classes``, are what it is trained on;
+    the held-out ones only tell its accuracy, in the log. ``cache``: the folder of cached weights, else
+    `cache_folder`. ValueError for images or labels of another kind.
+
+    Of two processes that want the same extractor, one trains and the other waits. A cached file that is not
+    what was written is trained again; where nothing can be written, it is kept in memory; the log says so.
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4 or not len(images) or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"uint8 images (N, C, H, W) and labels (N,) wanted, not {images.dtype} {tuple(images.shape)} "
+            f"and {tuple(labels.shape)}"
+        )
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= classes:
+        raise ValueError(f"labels must be 0 to {classes - 1}, not {lowest} to {highest}")
+    name = f"embedded-{name}"
+    images, labels = images.cpu().contiguous(), labels.cpu().long().contiguous()
+
+    def train() -> bytes:
+        start = time.perf_counter()
+        classifier = train_classifier(images, labels, classes)
+        took = time.perf_counter() - start
+        right = accuracy(classifier, heldout_images.cpu(), heldout_labels.cpu())
+        log.info("trained %s in %.1f s, held-out accuracy %.3f", name, took, right)
+        file = io.BytesIO()
+        torch.save(classifier.state_dict(), file)
+        return file.getvalue()
+
+    path = Path(cache or cache_folder()) / f"{name}-{_key(images, labels, classes)}.pt"
+    weights = _cached(path, train)
+    with on_one_cpu_thread():
+        classifier = Classifier(images.shape[1], classes)
+        classifier.load_state_dict(torch.load(io.BytesIO(weights), weights_only=True))
+    _CLASSIFIERS[name] = classifier
+    if name not in FEATURE_EXTRACTORS_REGISTRY:  # registering twice raises
+        register_feature_extractor(name, EmbeddedFeatures)
+    module = EmbeddedFeatures(name, list(EmbeddedFeatures.get_provided_features_list()))
+    return Extractor(name, hashlib.sha256(weights).hexdigest(), module, batch_size=250)
+
+
+# ---- for torch-fidelity ---------------------------------------------------------------------------------
+
+_CLASSIFIERS: dict[str, Classifier] = {}  # by extractor name: torch-fidelity makes extractors from that alone
+
+
+class EmbeddedFeatures(FeatureExtractorBase):
+    """The classifier that `embedded_extractor` made last under this name, as torch-fidelity wants it."""
+
+    def __init__(self, name: str, features_list: list[str], **options: Any) -> None:
+        super().__init__(name, features_list)
+        self.classifier = copy.deepcopy(_CLASSIFIERS[name])
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """uint8 images (n, C, H, W) to the layers of ``features_list``, in its order."""
+        layers = dict(zip(self.get_provided_features_list(), self.classifier(images), strict=True))
+        return tuple(layers[layer] for layer in self.features_list)
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str, ...]:
+        return "features", "logits"
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric: str) -> str:
+        return "logits" if metric == "isc" else "features"
+
+    @staticmethod
+    def can_be_compiled() -> bool:
+        return False
+
+    @staticmethod
+    def get_dummy_input_for_compile() -> None:
+        return None
+
+
+# ---- the cache ------------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """``$SNLAB_CACHE``, else the user's cache folder as the system has it (``~/.cache/snlab`` on Linux)."""
+    return Path(os.environ.get("SNLAB_CACHE") or platformdirs.user_cache_dir("snlab")).expanduser()
+
+
+def _key(images: Tensor, labels: Tensor, classes: int) -> str:
+    """The hash of all that the weights depend on: other data or another recipe is another file."""
+    digest = hashlib.sha256(json.dumps([RECIPE, images.shape, classes]).encode())
+    digest.update(images.numpy().data)
+    digest.update(labels.numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _cached(path: Path, train: Callable[[], bytes]) -> bytes:
+    """The bytes at ``path``, else those that ``train`` gives, which are written there if that can be done."""
+    if (weights := _verified(path)) is not None:  # without the lock: a folder that is only read needs none
+        return weights
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path.with_suffix(".lock"), timeout=WAIT):
+            if (weights := _verified(path)) is not None:  # another process trained it meanwhile
+                return weights
+            if path.exists():
+                log.warning("%s is not what was written there: training it again", path)
+            weights = train()
+            write_atomically(path, weights)
+            write_atomically(path.with_suffix(".sha256"), hashlib.sha256(weights).hexdigest() + "\n")
+    except (OSError, NotImplementedError) as error:  # the second: a file system without locks
+        log.warning("cannot keep weights in %s (%s): going on without", path.parent, error)
+        weights = weights or train()
+    return weights
+
+
+def _verified(path: Path) -> bytes | None:
+    """What ``path`` holds if its checksum agrees, else None."""
+    try:
+        weights = path.read_bytes()
+        checksum = path.with_suffix(".sha256").read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return weights if hashlib.sha256(weights).hexdigest() == checksum else None

@@ -1,0 +1,47 @@
+"""What a pair of networks is, and the names that pairs go by."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+from snlab.errors import UserError
+from snlab.registry import Registry
+
+
+class Network(ABC):
+    """Makes a generator and a discriminator for samples of a given shape, (C, H, W) or (d,)."""
+
+    latent_dim: int
+    """Size of the generator's input, standard normal."""
+
+    @abstractmethod
+    def generator(self, sample_shape: tuple[int, ...]) -> nn.Module:
+        """A new generator, latents (B, latent_dim) -> (B, *sample_shape), images in [-1, 1].
+
+        Raises:
+            UserError: where the network has no generator for ``sample_shape``.
+        """
+
+    @abstractmethod
+    def discriminator(self, sample_shape: tuple[int, ...]) -> nn.Module:
+        """A new discriminator, (B, *sample_shape) -> logits (B,).
+
+        Raises:
+            UserError: where the network has no discriminator for ``sample_shape``.
+        """
+
+
+NETWORKS: Registry[Network] = Registry("network")
+
+
+def unfit(network: str, sample_shape: tuple[int, ...], takes: str) -> UserError:
+    """The error of a network that has nothing for samples of a shape.
+
+    >>> unfit("mlp", (1, 16, 16), "vectors")
+    UserError('network mlp has nothing for samples of 1 x 16 x 16; it takes vectors')
+    """
+    return UserError(
+        f"network {network} has nothing for samples of {' x '.join(map(str, sample_shape))}; it takes {takes}"
+    )

@@ -1,0 +1,223 @@
+"""The commands as a user types them, good input and bad."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from snlab.cli import main
+
+QUICK = ["--generator_steps", "2", "--measure.fidelity", "none", "--wandb.mode", "disabled"]
+
+
+def snlab(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "snlab", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["demo", "--help"]])
+def test_help_is_quick_and_imports_nothing_heavy(arguments):
+    start = time.perf_counter()
+    done = snlab(*arguments)
+    assert done.returncode == 0
+    assert time.perf_counter() - start < 1.0
+    code = (
+        "import sys; from snlab.cli import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit: pass\n"
+        "print([m for m in ('torch', 'matplotlib', 'wandb', 'pytorch_lightning') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_importing_snlab_is_quick():
+    code = (
+        "import snlab, sys; print('torch' in sys.modules); snlab.SpectralNorm; print('torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("normalizers", "spectral_norm(iterations=1, initial_iterations=0): "),
+        ("losses", "hinge: "),
+        ("networks", "standard_cnn(width=1.0, latent_dim=128): "),
+        ("datasets", "mixture("),
+        ("experiments", "digits_spectral_norm: "),
+        ("tables", "normalizers: "),
+        ("figures", "spectrum: "),
+    ],
+)
+def test_list(kind, expected, capsys):
+    assert main(["list", kind]) == 0
+    assert any(line.startswith(expected) for line in capsys.readouterr().out.splitlines())
+
+
+BAD = [
+    (["list", "normalizer"], "did you mean 'normalizers'?"),
+    (["demos"], "did you mean 'demo'?"),
+    (
+        ["fit", "--model.normalizer", "spectral_nrom"],
+        "unknown normalizer 'spectral_nrom'; did you mean 'spectral_norm'?",
+    ),
+    (["fit", "--model.normalizer", "spectral_norm(iteration=2)"], "did you mean 'iterations'?"),
+    (["fit", "--model.normalizer", "spectral_norm("], "does not read as name(option=value, ...)"),
+    (["fit", "--model.normalizer", "__import__('os').system('true')"], "does not read as"),
+    (
+        ["fit", "--model.normalizer", "gradient_penalty(weight=-10)"],
+        "weight wants a finite number of at least 0, got -10",
+    ),
+    (["fit", "--model.loss", "hing"], "unknown loss 'hing'; did you mean 'hinge'?"),
+    (
+        ["fit", "--model.network", "standard_cn"],
+        "unknown network 'standard_cn'; did you mean 'standard_cnn'?",
+    ),
+    (["fit", "--data.dataset", "digit"], "unknown data set 'digit'; did you mean 'digits'?"),
+    (["fit", "--data.dataset", "mixture(kind=rings)"], "did you mean 'ring'?"),
+    (["fit", "--data.dataset", "digits(size=20)"], "20"),
+    (["fit", "--data.dataset", "mixture(kind=ring)"], "standard_cnn"),
+    (["fit", "--model.n_dis", "0"], "n_dis is 0; at least 1 is needed"),
+    (["fit", "--model.n_dis", "many"], "option --model.n_dis: "),
+    (["fit", "--model.n_diss", "2"], "unknown option --model.n_diss; did you mean 'model.n_dis'?"),
+    (["fit", "--generator_steps", "-3"], "generator_steps"),
+    (["fit", "--measure.every", "0"], "every is 0"),
+    (["fit", "--measure.probe_size", "1"], "probe_size is 1"),
+    (["fit", "--checkpoint_every", "0"], "checkpoint_every"),
+    (["fit", "--config", "digits_spectral_nrom"], "did you mean 'digits_spectral_norm'?"),
+    (["fit", "--trainer.precision", "16-mixed"], "bf16-mixed"),
+    (["table", "normalizer", "--runs", "RUNS"], "did you mean 'normalizers'?"),
+    (["table", "normalizers", "--runs", "RUNS", "--format", "html5"], "html"),
+    (["table", "normalizers", "--runs", "EMPTY"], "no run in"),
+    (["table", "normalizers", "--runs", "NOWHERE"], "no folder"),
+    (["figure", "sigmas", "--runs", "RUNS", "--out", "x.png"], "did you mean 'sigma'?"),
+    (["figure", "sigma", "--runs", "RUNS", "--out", "x.bmp"], "png"),
+    (["figure", "sigma", "--runs", "RUNS", "--out", "NOWHERE/x/y.png"], "NOWHERE"),
+    (["figure", "fidelity", "--runs", "RUNS", "--out", "x.png"], "fid"),
+    (["figure", "sigma", "--runs", "RUNS"], "--out"),
+    (["report", "--runs", "RUNS", "--out", "/proc/nowhere/report.html"], "/proc/nowhere"),
+    (["demo", "--workers", "0"], "--workers is 0"),
+]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one finished run without fidelity."""
+    folder = tmp_path_factory.mktemp("runs")
+    assert main(["fit", *QUICK, "--model.network", "standard_cnn(width=0.125)", "--runs", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD, ids=[" ".join(a) for a, _ in BAD])
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, said, runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "EMPTY").mkdir()
+    (tmp_path / "NOWHERE").write_text("a file") if "NOWHERE/x/y.png" in arguments else None
+    arguments = [str(runs) if a == "RUNS" else a for a in arguments]
+    extra = QUICK if arguments[0] == "fit" and "--generator_steps" not in arguments else []
+    assert main([arguments[0], *extra, *arguments[1:]]) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("snlab: ")
+    assert said in lines[0]
+    assert not (tmp_path / "runs").exists()  # nothing was begun
+
+
+def test_an_unwritable_run_folder(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["fit", *QUICK, "--runs", str(tmp_path / "file")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_fit_help_names_every_group():
+    done = snlab("fit", "--help")
+    assert done.returncode == 0
+    for option in (
+        "--model.normalizer",
+        "--data.dataset",
+        "--measure.every",
+        "--wandb.mode",
+        "--generator_steps",
+    ):
+        assert option in done.stdout
+
+
+def test_print_config_is_yaml_that_fit_takes(tmp_path):
+    done = snlab("fit", *QUICK, "--config", "digits_spectral_norm", "--print_config", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "mine.yaml").write_text(done.stdout)
+    again = snlab("fit", "--config", "mine.yaml", "--print_config", cwd=tmp_path)
+    assert again.stdout == done.stdout
+
+
+@pytest.mark.parametrize("name", ["sigma", "ratio", "samples", "spectrum"])
+def test_figures_of_a_real_run(name, runs, tmp_path, capsys):
+    out = tmp_path / f"{name}.png"
+    assert main(["figure", name, "--runs", str(runs), "--out", str(out)]) == 0
+    assert out.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("format", ["terminal", "markdown", "latex", "csv", "html"])
+def test_the_table_of_a_real_run(format, runs, capsys):
+    assert main(["table", "normalizers", "--runs", str(runs), "--format", format]) == 0
+    assert "spectral" in capsys.readouterr().out
+
+
+def test_report_of_a_real_run(runs, tmp_path):
+    out = tmp_path / "report.html"
+    assert main(["report", "--runs", str(runs), "--out", str(out)]) == 0
+    assert "data:image/png;base64" in out.read_text()
+
+
+def test_doctor():
+    done = snlab("doctor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for word in ("torch", "Inception", "W&B", "training step"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+def test_a_run_that_is_stopped_can_go_on(signal, tmp_path):
+    """A real process, a real signal, in the middle of training."""
+    import signal as signals
+
+    command = [
+        *(sys.executable, "-m", "snlab", "fit", "--runs", str(tmp_path), "--wandb.mode", "disabled"),
+        *(
+            "--model.network",
+            "standard_cnn(width=0.125)",
+            "--measure.fidelity",
+            "none",
+            "--measure.every",
+            "20",
+        ),
+        *("--generator_steps", "200", "--checkpoint_every", "10", "--resume"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("generator_step"):
+            break
+    process.send_signal(getattr(signals, signal))
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert process.returncode == 130, out + err
+    (folder,) = tmp_path.iterdir()
+    assert '"outcome": "killed"' in (folder / "summary.json").read_text()
+    assert "--resume" in err
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert '"outcome": "finished"' in (folder / "summary.json").read_text()
