@@ -51,10 +51,10 @@ def demo(runs: Path, fast: bool = False, workers: int | None = None) -> int:
     if not done:
         return 1
     for table in make("normalizers", done):
-        console.print(render(table, "terminal"), end="")
-    console.print(" ".join(findings(done)))
+        print(render(table))
+    print(" ".join(findings(done)))
     report(done, runs / "report.html")
-    console.print(f"\nThe whole comparison, with figures and samples: {runs / 'report.html'}")
+    print(f"\nThe whole comparison, with figures and samples: {runs / 'report.html'}")
     return 1 if broken else 0
 
 

@@ -69,5 +69,5 @@ def estimated_sigma(layer: nn.Module) -> Tensor | None:
     """
     for step, weight in parametrization_steps(layer):
         if hasattr(step, "sigma"):
-            return cast(Tensor, step.sigma(weight))
+            return cast(Callable[[Tensor], Tensor], step.sigma)(weight)
     return None

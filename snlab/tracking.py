@@ -21,6 +21,8 @@ from torchvision.utils import make_grid, save_image
 from snlab import names
 from snlab.runs import SAMPLES, RunWriter
 
+INIT_TIMEOUT_SECONDS = 10.0
+
 
 @dataclass
 class WandbOptions:
@@ -113,13 +115,14 @@ class WandbMirror(WandbLogger):
             "dir": str(self.folder),
             "config": self.config,
         }
-        settings = wandb.Settings(init_timeout=10, quiet=True, silent=True, console="off")
+        settings = wandb.Settings(init_timeout=INIT_TIMEOUT_SECONDS, quiet=True, silent=True, console="off")
         try:
             return wandb.init(mode=mode, settings=settings, **arguments)
         except (wandb.Error, OSError) as error:
             rank_zero_warn(
                 f"W&B is not reached ({' '.join(str(error).split())}); this run is recorded offline"
             )
+            wandb.teardown()  # else its service holds on to the identity that it failed to open
             return wandb.init(mode="offline", settings=settings, **arguments)
 
     @rank_zero_only

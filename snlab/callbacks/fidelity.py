@@ -31,7 +31,7 @@ class Fidelity(Measurement):
         self, extractor: Extractor, protocol: Protocol, images: Tensor, latents: Tensor, every: float = 0.05
     ) -> None:
         super().__init__(every)
-        protocol.check(len(images), len(latents))
+        protocol.check(min(len(images), protocol.n_real), len(latents))
         self.extractor = extractor
         self.protocol = protocol
         self.images = images

@@ -1,0 +1,82 @@
+"""How the discriminator's density ratio q_data / p_G fares through training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snlab import names
+from snlab.results.collect import group, ratio_name
+from snlab.results.colours import palette
+from snlab.results.figures.style import (
+    by_row,
+    draw_seeds,
+    heading,
+    legend,
+    logged,
+    missing,
+    page,
+    title,
+    updates_axis,
+)
+from snlab.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = 3
+SPIKE = 30  # nats: beyond, a linear axis would show one spike and nothing else
+# What is shown where it was logged, in order; the value at the optimum is ruled in where there is one.
+PANELS: dict[str, tuple[str, float | None]] = {
+    names.SATURATION: ("saturation\n(share of the probe)", 0),
+    names.GENERALISATION_GAP: ("generalisation gap\n(accuracy, train less held-out)", 0),
+    names.LOG_MASS_FAKE: ("log mass on fakes\n(nats)", 0),
+    names.EFFECTIVE_SAMPLE_SIZE: ("effective sample size\n(share of fakes)", 1),
+    names.CALIBRATION_ERROR: ("calibration error", 0),
+    names.DRIFT: ("drift of the logit on reals\n(RMS since the last measurement)", None),
+    names.TRUE_RMSE: ("error of log q/p\n(RMS, nats)", 0),
+    names.TRUE_CORRELATION: ("correlation with\nthe true log q/p", 1),
+}
+
+
+def ratio(runs: Sequence[Run]) -> Figure:
+    """Density-ratio stability over generator updates: a panel a metric, a line a normalizer."""
+    groups = group(runs)
+    colours = palette(g.key for g in groups)
+    rows = by_row(groups, lambda g: any(run.names(f"{names.RATIO}/") for run in g.runs))
+    panels = [_panels([run for g in row for run in g.runs]) for row in rows]
+    rows = [row for row, found in zip(rows, panels, strict=True) if found]
+    panels = [found for found in panels if found]
+    if not rows:
+        raise missing(f"{names.RATIO}/{names.SATURATION} or another {names.RATIO}/NAME", "no density ratio")
+    lines = [-(-len(found) // COLUMNS) for found in panels]
+    figure, bands = page([0.85 + 2.0 * count for count in lines])
+    for band, row, found, count in zip(bands, rows, panels, lines, strict=True):
+        grid = band.subplots(count, min(len(found), COLUMNS), sharex=True, squeeze=False)
+        for i, (axes, (name, text, optimum)) in enumerate(zip(grid.flat, found, strict=False)):
+            if optimum is not None:
+                axes.axhline(optimum, color="#999999", linewidth=0.8, zorder=1)
+            for g in row:
+                draw_seeds(axes, g, name, colours[g.key])
+            if np.abs(axes.dataLim.intervaly).max() > SPIKE:
+                axes.set_yscale("symlog", linthresh=1)
+            axes.set_title(text, loc="left")
+            updates_axis(axes, label=i + COLUMNS >= len(found))
+        for axes in grid.flat[len(found) :]:
+            axes.remove()
+        title(band, heading(row))
+        legend(band, row, colours)
+    return figure
+
+
+def _panels(runs: Sequence[Run]) -> list[tuple[str, str, float | None]]:
+    """Logged name, title and optimum of each panel that these runs can fill."""
+    found = []
+    for metric, (text, optimum) in PANELS.items():
+        name = ratio_name(runs, metric)
+        if logged(runs, name):
+            calibrated = f"/{names.CALIBRATED}/" in name
+            found.append((name, f"calibrated {text}" if calibrated else text, optimum))
+    return found

@@ -1,0 +1,56 @@
+"""The mean of a few seeds, and how far it can be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+# 97.5 % quantiles of Student's t for 1 to 10 degrees of freedom; beyond, a series is exact to 4 digits.
+_T = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """``n`` finite values: their mean, and their sample standard deviation (ddof 1; NaN for fewer than 2)."""
+
+    mean: float
+    std: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        """NaN, which stands for "not measured", is left out and lowers ``n``.
+
+        >>> Spread.of([1.0, 3.0, float("nan")])
+        Spread(mean=2.0, std=1.4142135623730951, n=2)
+        """
+        kept = np.array([value for value in values if math.isfinite(value)], dtype=float)
+        mean = float(kept.mean()) if kept.size else math.nan
+        return cls(mean, float(kept.std(ddof=1)) if kept.size > 1 else math.nan, int(kept.size))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % t interval of the mean; for fewer than 2 values it is unbounded."""
+        if self.n < 2:
+            return -math.inf, math.inf
+        half = t_quantile(self.n - 1) * self.std / math.sqrt(self.n)
+        return self.mean - half, self.mean + half
+
+    def overlaps(self, other: Spread) -> bool:
+        """Whether the two 95 % intervals share a point."""
+        (low, high), (other_low, other_high) = self.interval, other.interval
+        return low <= other_high and other_low <= high
+
+
+def t_quantile(degrees: int) -> float:
+    """The 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5 beyond 10 degrees of freedom)."""
+    if degrees <= len(_T):
+        return _T[degrees - 1]
+    z = 1.959964
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / degrees + second / degrees**2 + third / degrees**3

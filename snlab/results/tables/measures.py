@@ -1,0 +1,129 @@
+"""What is compared: each measured column, how it is read from a run, and which way is better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from snlab import names
+from snlab.results.collect import Extractor, extractors, ratio_name, sigmas
+from snlab.results.spread import Spread
+from snlab.results.tables.table import Column
+from snlab.runs import OVER, Run
+
+RUNS, SAMPLES, DISCRIMINATOR = "runs", "generated samples", "discriminator"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column of numbers.
+
+    ``values(run)`` are a finished run's own; over the seeds they become a mean, or one number by ``pool``.
+    ``better`` is 1 where more is better, -1 where less is, 0 where neither can be said. What is shown is
+    ``scale`` times the value.
+    """
+
+    column: Column
+    values: Callable[[Run], list[float]]
+    better: Literal[-1, 0, 1] = 0
+    pool: Callable[[list[float]], Any] | None = None
+    scale: float = 1.0
+    digits: int = 3
+    decimals: int = 3
+
+    def spread(self, runs: Sequence[Run]) -> Spread:
+        values = [value for run in runs for value in self.values(run) if math.isfinite(value)]
+        return Spread.of([float(self.pool(values))] if self.pool and values else values)
+
+
+def measures(runs: Sequence[Run]) -> list[Measure]:
+    """Every column of numbers that runs of one data set can fill, in reading order."""
+    return [*_cost(), *_fidelity(runs), *_modes(), *_discriminator(runs)]
+
+
+def _last(name: str) -> Callable[[Run], list[float]]:
+    return lambda run: [run.last(name)]
+
+
+def _fidelity(runs: Sequence[Run]) -> Iterator[Measure]:
+    scores: list[tuple[str, str, str, Literal[-1, 1], bool]] = [
+        (names.FID, "FID", "Fréchet distance of generated to real features; lower is better", -1, False),
+        (names.KID, "KID", "kernel distance of generated to real features; lower is better", -1, False),
+        (names.INCEPTION_SCORE, "inception score", "higher is better", 1, True),
+        (names.PRECISION, "precision", "share of generated samples near real ones", 1, True),
+        (names.RECALL, "recall", "share of real samples near generated ones", 1, False),
+    ]
+    found = extractors([run for run in runs if run.outcome in OVER])
+    for name, header, text, better, detail in scores:
+        for extractor in found:
+            decimals = 4 if name == names.KID else 3
+            key, title = f"{name}/{extractor.label}", f"{header} ({extractor.label})"
+            column = Column(key, title, "", text, SAMPLES, "mean", detail)
+            yield Measure(column, _score(f"{name}/{extractor.name}", extractor), better, decimals=decimals)
+
+
+def _score(logged: str, extractor: Extractor) -> Callable[[Run], list[float]]:
+    return lambda run: [run.last(logged)] if extractor.scored(run) else []
+
+
+def _modes() -> Iterator[Measure]:
+    scores: list[tuple[str, str, str, str, Literal[-1, 1], bool]] = [
+        (names.MODES_COVERED, "modes covered", "", "modes with a generated sample", 1, False),
+        (names.MODES_HIGH_QUALITY, "high quality", "", "share of samples near a mode", 1, False),
+        (names.MODES_KL, "modes KL", "nats", "from the true shares of the modes", -1, True),
+    ]
+    for name, header, unit, text, better, detail in scores:
+        yield Measure(Column(name, header, unit, text, SAMPLES, "mean", detail), _last(name), better)
+
+
+def _discriminator(runs: Sequence[Run]) -> Iterator[Measure]:
+    text = "largest singular value of the weights by SVD, over layers, updates and seeds"
+    pools: list[tuple[str, str, Callable[[list[float]], Any]]] = [
+        ("sigma_median", "σ median", np.median),
+        ("sigma_max", "σ max", np.max),
+    ]
+    for key, header, pool in pools:
+        yield Measure(Column(key, header, "", text, DISCRIMINATOR, "number"), sigmas, pool=pool, digits=4)
+    for name, header, text, detail in [
+        (names.LIPSCHITZ_GRADIENT_MAX, "‖∇f‖ max", "largest gradient of the logit over the probe", False),
+        (names.LIPSCHITZ_PRODUCT, "Lipschitz bound", "product of the layers' norms", True),
+    ]:
+        yield Measure(Column(name, header, "", text, DISCRIMINATOR, "mean", detail), _last(name))
+    yield _ratio(runs, names.GENERALISATION_GAP, "accuracy gap", "accuracy on training less held-out reals")
+    yield _ratio(runs, names.SATURATION, "saturation", "share of the probe told apart with 0.99 certainty")
+    yield _ratio(
+        runs, names.LOG_MASS_FAKE, "log mass", "log mean of q/p over fakes; 0 at the optimum", "nats"
+    )
+    for metric, detail in [
+        (names.LOG_MASS_REAL, True), (names.EFFECTIVE_SAMPLE_SIZE, True), (names.CALIBRATION_ERROR, True),
+    ]:  # fmt: skip
+        yield _ratio(runs, metric, metric.replace("_", " "), "", detail=detail)
+    yield _ratio(
+        runs,
+        names.TRUE_RMSE,
+        "ratio error",
+        "RMS error of log q/p, against the true densities",
+        "nats",
+        better=-1,
+    )
+
+
+def _ratio(
+    runs: Sequence[Run], metric: str, header: str, text: str, unit: str = "", detail: bool = False,
+    better: Literal[-1, 0, 1] = 0,
+) -> Measure:  # fmt: skip
+    name = ratio_name(runs, metric)
+    header = f"{header} (calibrated)" if f"/{names.CALIBRATED}/" in name else header
+    column = Column(name, header, unit, text, DISCRIMINATOR, "mean", detail)
+    return Measure(column, _last(name), better, decimals=2 if unit else 3)
+
+
+def _cost() -> Iterator[Measure]:
+    speed, share = names.IMAGES_PER_SECOND, names.DIAGNOSTICS_SHARE
+    yield Measure(Column(speed, "images", "1/s", "real images a second", RUNS, "mean"), _last(speed))
+    column = Column(share, "diagnostics", "%", "of wall time", RUNS, "mean")
+    yield Measure(column, _last(share), scale=100, decimals=1)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snlab.errors import UserError
+from snlab.results.collect import (
+    by_dataset,
+    collect,
+    extractor_notes,
+    extractors,
+    group,
+    ratio_name,
+    records,
+    sigmas,
+)
+from snlab.runs import DIVERGED, FINISHED, UNFINISHED, Run
+
+
+def test_groups_hold_all_but_the_seed(demo: list[Run]) -> None:
+    groups = group(demo)
+    order = ["none", "weight_norm", "gradient_penalty", "spectral_norm"]
+    assert [(g.dataset, g.normalizer) for g in groups[:4]] == [("digits", name) for name in order]
+    assert all([run.seed for run in g.runs] == [0, 1] for g in groups[:4])
+    assert {g.setting for g in groups} == {""}
+    assert groups[0].failures == 0.5
+    assert [len(groups[0].of(outcome)) for outcome in (FINISHED, DIVERGED)] == [1, 1]
+
+
+def test_the_data_set_with_most_runs_comes_first(demo: list[Run]) -> None:
+    assert list(by_dataset(demo)) == ["digits", "mixture(kind=ring)"]
+
+
+def test_what_differs_besides_the_normalizer_names_the_group(lab: Any) -> None:
+    lab.write("none", 0, name="a")
+    lab.write("none", 0, name="b", loss="hinge", adam={"lr": 1e-3, "beta1": 0.5, "beta2": 0.999})
+    first, second = sorted(group(collect(lab.root)), key=lambda g: g.runs[0].folder.name)
+    assert first.setting == "adam.lr=0.0002, loss=standard"
+    assert second.setting == "adam.lr=0.001, loss=hinge"
+    assert second.key == "none [adam.lr=0.001, loss=hinge]"
+
+
+def test_where_a_run_landed_and_ran_is_no_setting(lab: Any) -> None:
+    import yaml
+
+    for name, devices in (("a", 1), ("b", 2)):
+        path = lab.write("none", int(name == "b"), name=name) / "config.yaml"
+        config = yaml.safe_load(path.read_text()) | {
+            "runs": name,
+            "trainer": {"devices": devices},
+            "wandb": {"x": name},
+        }
+        path.write_text(yaml.safe_dump(config))
+    (only,) = group(collect(lab.root))
+    assert len(only.runs) == 2
+
+
+def test_a_repeated_seed_counts_once_and_the_finished_one_is_kept(lab: Any) -> None:
+    lab.write("none", 0, name="a", outcome=UNFINISHED)
+    lab.write("none", 0, name="b")
+    (only,) = group(collect(lab.root))
+    assert [run.folder.name for run in only.runs] == ["b"]
+    assert only.repeats == 1
+
+
+def test_extractors_with_other_weights_stand_apart(lab: Any) -> None:
+    lab.write("none", 0, digest="a" * 64)
+    lab.write("none", 1, digest="b" * 64)
+    runs = collect(lab.root)
+    first, second = extractors(runs)
+    assert (first.label, second.label) == ("embedded-digits @aaaaaaa", "embedded-digits @bbbbbbb")
+    assert [first.scored(run) for run in runs] == [True, False]
+    (note,) = extractor_notes(runs)
+    assert "embedded-digits" in note
+    assert "not pooled" in note
+
+
+def test_a_run_that_has_not_ended_belongs_to_the_only_extractor(lab: Any) -> None:
+    lab.write("none", 0)
+    lab.write("none", 1, outcome=UNFINISHED)
+    runs = collect(lab.root)
+    (only,) = extractors(runs)
+    assert all(map(only.scored, runs))
+    assert extractor_notes(runs) == []
+
+
+def test_the_calibrated_ratio_is_read_where_logits_are_no_log_ratio(lab: Any) -> None:
+    def metrics(*_: Any) -> dict[str, float]:
+        return {"ratio/saturation": 0.5, "ratio/calibrated/saturation": 0.1, "ratio/drift": 1.0}
+
+    lab.write("none", 0, metrics=metrics, name="s")
+    lab.write("none", 0, metrics=metrics, name="h", loss="hinge(margin=1)")
+    hinge, standard = collect(lab.root)
+    assert ratio_name([standard], "saturation") == "ratio/saturation"
+    assert ratio_name([hinge], "saturation") == "ratio/calibrated/saturation"
+    assert ratio_name([hinge], "drift") == "ratio/drift"
+
+
+def test_sigmas_leave_out_the_measurement_before_training(lab: Any) -> None:
+    lab.write(
+        "none",
+        metrics=lambda n, s, step, p: {"sigma/exact/a": 9.0 if step == 0 else 1.0 + step, "sigma/raw/a": 5.0},
+    )
+    (run,) = collect(lab.root)
+    assert sigmas(run) == [21.0, 51.0, 101.0, 151.0, 201.0]
+
+
+def test_records_are_flat_and_hold_last_values(demo: list[Run]) -> None:
+    rows = {(r["dataset"], r["normalizer"], r["seed"]): r for r in records(demo)}
+    row = rows["digits", "spectral_norm", 1]
+    assert row["fid/embedded-digits"] == 32.0
+    assert row["generator_step"] == 200
+    assert (row["loss"], row["network"]) == ("standard", "standard_cnn(width=0.25)")
+    assert "spectrum/conv1" not in row
+    assert rows["digits", "none", 1]["reason"] == "the loss is not finite"
+    assert rows["mixture(kind=ring)", "weight_norm", 0]["generator_step"] == 100
+
+
+def test_an_empty_folder_is_a_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run in"):
+        collect(tmp_path)
+
+
+def test_results_import_neither_torch_nor_matplotlib() -> None:
+    code = (
+        "import sys, snlab.results.report, snlab.results.tables, snlab.results.figures\n"
+        "bad = {'torch', 'matplotlib', 'pandas', 'pytorch_lightning', 'wandb'} & set(sys.modules)\n"
+        "sys.exit(str(bad) if bad else 0)"
+    )
+    env = {"PYTHONPATH": ":".join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
