@@ -80,7 +80,8 @@ class RunFolderLogger(Logger):
 class WandbMirror(WandbLogger):
     """The same to W&B, with ``generator_step`` as the x axis of everything.
 
-    Losing W&B never harms a run: where it cannot be reached the mirror is written offline.
+    Losing W&B never harms a run: where it cannot be reached at the start the mirror is written offline, and
+    where it fails later the run goes on without.
     """
 
     def __init__(self, options: WandbOptions, folder: Path, identity: str, config: dict[str, Any]) -> None:
@@ -89,6 +90,7 @@ class WandbMirror(WandbLogger):
         self.folder = folder
         self.identity = identity
         self.config = config
+        self._lost = False
 
     @property
     @rank_zero_experiment
@@ -116,14 +118,15 @@ class WandbMirror(WandbLogger):
             "config": self.config,
         }
         settings = wandb.Settings(init_timeout=INIT_TIMEOUT_SECONDS, quiet=True, silent=True, console="off")
-        try:
-            return wandb.init(mode=mode, settings=settings, **arguments)
-        except (wandb.Error, OSError) as error:
-            rank_zero_warn(
-                f"W&B is not reached ({' '.join(str(error).split())}); this run is recorded offline"
-            )
-            wandb.teardown()  # else its service holds on to the identity that it failed to open
-            return wandb.init(mode="offline", settings=settings, **arguments)
+        for attempt in dict.fromkeys((mode, "offline", "disabled")):
+            try:
+                return wandb.init(mode=attempt, settings=settings, **arguments)
+            except Exception as error:
+                rank_zero_warn(f"W&B does not start {attempt} ({_reason(error)}); the run goes on")
+                # Its service holds on to the identity that it failed to open: start another one.
+                wandb.teardown()
+                os.environ.pop("WANDB_SERVICE", None)
+        return None
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
@@ -137,7 +140,15 @@ class WandbMirror(WandbLogger):
             name: wandb.Histogram(value) if isinstance(value, list) and value else value
             for name, value in metrics.items()
         }
-        self.experiment.log({**row, names.GENERATOR_STEP: step})
+        if self._lost:
+            return
+        try:
+            self.experiment.log({**row, names.GENERATOR_STEP: step})
+        except Exception as error:
+            self._lost = True
+            rank_zero_warn(
+                f"W&B is lost at generator step {step} ({_reason(error)}); the run goes on without"
+            )
 
     @rank_zero_only
     def log_samples(self, samples: Tensor, step: int) -> None:
@@ -172,6 +183,10 @@ def _mode(environment: str, wandb: Any) -> Literal["online", "offline", "disable
     if environment in ("online", "offline", "disabled"):
         return environment  # type: ignore[return-value]
     return "online" if wandb.login(prompt=False, verify=False) else "offline"
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _grid(samples: Tensor) -> Tensor:

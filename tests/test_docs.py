@@ -1,0 +1,50 @@
+"""The code that the documents show, run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from snlab.layers import raw_weight, weight_layers
+from snlab.normalizers import NORMALIZERS, normalizer
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
+
+
+def test_the_normalizer_of_the_guide_works(monkeypatch):
+    monkeypatch.setattr(NORMALIZERS, "_factories", dict(NORMALIZERS._factories))
+    exec(blocks(ROOT / "docs/extending.md", "python")[0], {"__name__": "guide"})
+    chosen = normalizer("weight_clipping(limit=0.05)+spectral_norm")
+    discriminator = chosen.attach(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1)))
+    for layer in weight_layers(discriminator).values():
+        raw_weight(layer).data.fill_(7.0)
+    chosen.after_update(discriminator)
+    assert all(
+        torch.equal(raw_weight(layer).unique(), torch.tensor([0.05]))
+        for layer in weight_layers(discriminator).values()
+    )
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/metrics.md", "docs/extending.md"])
+def test_every_linked_file_is_there(name):
+    text = (ROOT / name).read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / name).parent.joinpath(target).exists(), target
+
+
+def test_every_logged_name_is_explained():
+    from snlab import names
+
+    text = (ROOT / "docs/metrics.md").read_text()
+    prefixes = {"generator_step", "ratio", "calibrated"}
+    for constant, value in vars(names).items():
+        if constant.isupper() and isinstance(value, str) and value not in prefixes:
+            assert value in text, value
