@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from snlab.layers import as_matrix, effective_weight, output_dim, weight_layers
+from snlab.layers import effective_weight, output_dim, weight_layers
 from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
 from snlab.options import check_flag
 
@@ -16,17 +16,18 @@ class DivideByRowNorms(nn.Module):
 
     def __init__(self, weight: Tensor, dim: int, gain: bool) -> None:
         super().__init__()
-        self.dim = dim
+        self.within_row = [d for d in range(weight.ndim) if d != dim]
         # Starting from the row norms, so that attaching leaves the layer's function as it was.
-        norms = as_matrix(weight.detach(), dim).norm(dim=1)
-        self.gain = nn.Parameter(norms) if gain else None
+        self.gain = nn.Parameter(self.norms(weight.detach())) if gain else None
+
+    def norms(self, weight: Tensor) -> Tensor:
+        """The norm of each row, of size 1 in every dimension but that of the outputs."""
+        norms = torch.linalg.vector_norm(weight, dim=self.within_row, keepdim=True)
+        return norms.clamp_min(torch.finfo(weight.dtype).tiny)
 
     def forward(self, weight: Tensor) -> Tensor:
-        rows = weight.movedim(self.dim, 0)
-        unit = F.normalize(rows.flatten(1), dim=1).view_as(rows)
-        if self.gain is not None:
-            unit = unit * self.gain.view(-1, *[1] * (unit.ndim - 1))
-        return unit.movedim(0, self.dim)
+        unit = weight / self.norms(weight)
+        return unit if self.gain is None else self.gain * unit
 
 
 @NORMALIZERS.register("weight_norm")

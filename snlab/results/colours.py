@@ -31,14 +31,32 @@ def colour(spec: str) -> str:
 
 
 def palette(specs: Iterable[str]) -> dict[str, str]:
-    """The colours of several, distinct while the palette lasts: who comes later by name yields."""
+    """The colours of several, distinct while the palette lasts: who comes later by name yields.
+
+    A variant takes its normalizer's own colour where the plain one is not among them.
+
+    >>> palette(["none", "weight_norm(gain=true)"])
+    {'none': '#666666', 'weight_norm(gain=true)': '#E69F00'}
+    """
     chosen: dict[str, str] = {}
-    for spec in sorted(set(specs)):
+    wanted = sorted(set(specs))
+    for spec in wanted:
         start = _preferred(spec)
-        turns = (OTHERS[(start + turn) % len(OTHERS)] for turn in range(len(OTHERS)))
-        free = (candidate for candidate in turns if candidate not in chosen.values())
-        chosen[spec] = FIXED.get(spec.strip()) or next(free, colour(spec))
+        turns = [OTHERS[(start + turn) % len(OTHERS)] for turn in range(len(OTHERS))]
+        name = _name(spec)
+        if name in FIXED and (spec == name or name not in wanted):
+            turns.insert(0, FIXED[name])
+        chosen[spec] = next((c for c in turns if c not in chosen.values()), colour(spec))
     return chosen
+
+
+def _name(spec: str) -> str:
+    """The normalizer's name without its options; of a composition, the whole."""
+    try:
+        terms = parse(spec)
+    except UserError:
+        return spec
+    return terms[0].name if len(terms) == 1 else spec
 
 
 def _preferred(spec: str) -> int:
@@ -62,9 +80,10 @@ def _words(term: Spec) -> str:
 
 
 def order(spec: str) -> tuple[int, str]:
-    """Sort key: the main comparison first, in its order, then the others by label.
+    """Sort key: the main comparison first, in its order and with its variants, then the others by label.
 
     >>> sorted(["spectral_norm", "layer_norm", "none"], key=order)
     ['none', 'spectral_norm', 'layer_norm']
     """
-    return (ORDER.index(spec) if spec in ORDER else len(ORDER), label(spec))
+    name = _name(spec)
+    return (ORDER.index(name) if name in ORDER else len(ORDER), label(spec))
