@@ -13,7 +13,8 @@ from snlab import __version__
 from snlab.errors import UserError, nearest
 
 USER_MISTAKE = 2
-INTERRUPTED = 130
+INTERRUPTED = 130  # by Ctrl-C, as shells say it
+REQUEUE = 75  # told to make room, and saved: sysexits.h's "try again later"
 
 LISTS = ("normalizers", "losses", "networks", "datasets", "experiments", "tables", "figures")
 
@@ -59,8 +60,8 @@ def fit(arguments: Sequence[str]) -> int:
     reason = f" ({run.summary['reason']})" if run.summary.get("reason") else ""
     print(f"{run.outcome}{reason} at generator step {run.summary.get('generator_step')}: {run.folder}")
     if run.outcome == KILLED:
-        print("snlab: the same command with --resume goes on from the last checkpoint", file=sys.stderr)
-        return INTERRUPTED
+        print("snlab: the same command with --resume goes on from there", file=sys.stderr)
+        return REQUEUE if reason in (" (stopped by SIGTERM)", " (stopped by SIGUSR1)") else INTERRUPTED
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -157,7 +158,10 @@ def _trial(arguments: Sequence[str], log: Path) -> None:
     with log.open("a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    run = fit(arguments)
+    try:
+        run = fit(arguments)
+    finally:
+        atexit._run_exitfuncs()  # a forked process ends without them, and W&B's temporary folders would stay
     print(f"{run.outcome}: {run.folder}", flush=True)
     sys.exit(0 if run.outcome in OVER else 1)
 

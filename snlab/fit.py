@@ -16,6 +16,7 @@ from snlab.callbacks.checkpoint import Checkpoint
 from snlab.callbacks.fidelity import Fidelity
 from snlab.callbacks.losses import Diverged
 from snlab.callbacks.progress import ProgressReport
+from snlab.callbacks.stopping import StopOnSignal, Stopped
 from snlab.callbacks.throughput import Throughput
 from snlab.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
 from snlab.claim import Claim
@@ -39,6 +40,7 @@ def fit(arguments: Sequence[str]) -> Run:
         if over is not None:
             return over
         cli.build()
+        checkpoint = Checkpoint(place.folder / CHECKPOINTS, cli.settings["checkpoint_every"])
         callbacks = [
             *measurements(
                 MeasureOptions(**cli.settings["measure"]),
@@ -47,7 +49,8 @@ def fit(arguments: Sequence[str]) -> Run:
                 cli.settings["seed_everything"],
             ),
             ProgressReport(),
-            Checkpoint(place.folder / CHECKPOINTS, cli.settings["checkpoint_every"]),
+            checkpoint,
+            StopOnSignal(checkpoint),
         ]
         with place.held() as writer:  # nothing is written before everything could be built
             _train(cli, place, writer, callbacks)
@@ -74,8 +77,10 @@ def _train(cli: FitCLI, place: Claim, writer: RunWriter, callbacks: list[Callbac
         outcome = FINISHED if trainer.global_step >= trainer.max_steps else KILLED
     except Diverged as error:
         outcome, reason = DIVERGED, str(error)
-    except (KeyboardInterrupt, SystemExit):  # Lightning makes a signal one of these two
-        outcome, reason = KILLED, "stopped by a signal"
+    except Stopped as stop:
+        outcome, reason = KILLED, str(stop)
+    except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C, or a signal before the first update
+        outcome, reason = KILLED, "interrupted"
     except BaseException as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise

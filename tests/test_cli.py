@@ -187,37 +187,3 @@ def test_doctor():
     assert done.returncode == 0, done.stdout + done.stderr
     for word in ("torch", "Inception", "W&B", "training step"):
         assert word in done.stdout
-
-
-@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
-def test_a_run_that_is_stopped_can_go_on(signal, tmp_path):
-    """A real process, a real signal, in the middle of training."""
-    import signal as signals
-
-    command = [
-        *(sys.executable, "-m", "snlab", "fit", "--runs", str(tmp_path), "--wandb.mode", "disabled"),
-        *(
-            "--model.network",
-            "standard_cnn(width=0.125)",
-            "--measure.fidelity",
-            "none",
-            "--measure.every",
-            "20",
-        ),
-        *("--generator_steps", "200", "--checkpoint_every", "10", "--resume"),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("generator_step"):
-            break
-    process.send_signal(getattr(signals, signal))
-    out, err = process.communicate(timeout=60)
-    assert "Traceback" not in err
-    assert process.returncode == 130, out + err
-    (folder,) = tmp_path.iterdir()
-    assert '"outcome": "killed"' in (folder / "summary.json").read_text()
-    assert "--resume" in err
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert '"outcome": "finished"' in (folder / "summary.json").read_text()

@@ -172,3 +172,18 @@ def test_losing_wandb_half_way_does_not_end_a_run(fit, monkeypatch, capsys):
     assert "loss/discriminator" in run.names()
     said = [line for line in capsys.readouterr().err.splitlines() if "W&B" in line]
     assert said == ["warning: W&B is lost at generator step 1 (the service died); the run goes on without"]
+
+
+def test_a_checkpoint_is_an_artifact_where_asked(fit, run):
+    options = ("--generator_steps", "2", "--measure.fidelity", "none", "--wandb.mode", "offline")
+    asked = fit(*options, "--wandb.checkpoints", "true")
+    (artifact,) = [
+        r.request.log_artifact.artifact if r.HasField("request") else r.artifact
+        for r in records(offline_file(asked))
+        if r.HasField("artifact") or (r.HasField("request") and r.request.HasField("log_artifact"))
+    ]
+    assert artifact.type == "model"
+    assert artifact.name == f"checkpoint-{asked.summary['identity']}"
+    (entry,) = artifact.manifest.contents or [None]
+    assert entry.path == "step-00000002.ckpt"
+    assert not [r for r in records(offline_file(run)) if r.HasField("artifact")]

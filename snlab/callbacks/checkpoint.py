@@ -8,11 +8,11 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from snlab.callbacks.measurement import checked, due
-from snlab.checkpoints import checkpoint_path, checkpoints, remove
+from snlab.checkpoints import checkpoint_path, checkpoints, is_whole, remove
 
 
 class Checkpoint(Callback):
-    """Saves after measurements of the same step, so stands last; keeps the newest few.
+    """Saves after the measurements of the same step, so stands behind them; keeps the newest few.
 
     Args:
         folder: where to.
@@ -29,7 +29,13 @@ class Checkpoint(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if due(trainer.global_step, self.every, trainer.max_steps):
-            trainer.save_checkpoint(checkpoint_path(self.folder, trainer.global_step))
-            if trainer.is_global_zero:
-                for old in checkpoints(self.folder)[self.keep :]:
-                    remove(old)
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Save the run as it is after the present generator step, and drop the oldest beyond ``keep``."""
+        path = checkpoint_path(self.folder, trainer.global_step)
+        if not is_whole(path):
+            trainer.save_checkpoint(path)
+        if trainer.is_global_zero:
+            for old in checkpoints(self.folder)[self.keep :]:
+                remove(old)
