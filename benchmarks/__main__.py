@@ -1,0 +1,104 @@
+"""Seconds a generator update, against a plain torch loop, and what watching costs (python -m benchmarks)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import warnings
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import overhead
+from benchmarks.plain import NORMALIZERS
+from benchmarks.timing import in_turn, machine, ratios, spread, versions
+from benchmarks.update import harness, plain
+from snlab.data import DATASETS
+from snlab.runs import write_atomically
+
+DATASET, NETWORK, BATCH_SIZE, N_DIS = "photos", "standard_cnn", 64, 5
+# What is wanted: the plain loop's time over ours, spectral norm's over none's, and the share of watching.
+FASTER = {"spectral_norm": 1.15}  # every other normalizer: never slower
+SPECTRAL_OVER_NONE, WATCHING = 1.05, 0.05
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="under two minutes on two cores: fewer rounds")
+    parser.add_argument("--rounds", type=int, default=None, help="rounds in which every contender runs once")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--network", default=NETWORK, help="(default: %(default)s)")
+    parser.add_argument("--n-dis", type=int, default=N_DIS, help="(default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=None, help="a JSON file (default: benchmarks/results/)")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+
+    result: dict[str, Any] = {
+        "date": date.today().isoformat(),
+        "command": " ".join(["python -m benchmarks", *(sys.argv[1:] if arguments is None else arguments)]),
+        "machine": machine(),
+        "versions": versions(),
+        "setting": {
+            "dataset": DATASET, "network": options.network, "batch_size": BATCH_SIZE, "n_dis": options.n_dis
+        },
+    }  # fmt: skip
+    dataset = DATASETS.build(DATASET)
+    contenders = {
+        f"{side} {name}": make(name, dataset, options.network, options.n_dis, BATCH_SIZE)[1]
+        for name in NORMALIZERS
+        for side, make in (("plain", plain), ("snlab", harness))
+    }
+    rounds = options.rounds or (2 if options.quick else 20)
+    result["seconds"] = in_turn(contenders, rounds)
+    result["lightning"] = overhead.lightning()
+    result["measuring"] = overhead.measuring(DATASET, options.network)
+    result["load_average_after"] = machine()["load_average"]
+    show(result)
+    out = options.out or Path(__file__).parent / f"results/update-{result['date']}.json"
+    write_atomically(out, json.dumps(result, indent=1) + "\n")
+    print(f"\n{out}")
+    return 0
+
+
+def show(result: dict[str, Any]) -> None:
+    """The table, each wanted bound beside what was measured."""
+    seconds, setting = result["seconds"], result["setting"]
+    print(f"{setting}\n{result['machine']}\n")
+    print(f"{'normalizer':18}{'plain loop [s]':>16}{'snlab [s]':>12}{'plain / snlab (min to max)':>36}")
+    for name in NORMALIZERS:
+        ours, theirs = seconds[f"snlab {name}"], seconds[f"plain {name}"]
+        ratio = spread(ratios(theirs, ours))
+        wanted = FASTER.get(name, 1.0)
+        print(
+            f"{name:18}{spread(theirs)['median']:16.3f}{spread(ours)['median']:12.3f}"
+            f"{ratio['median']:20.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
+            f"   wanted {wanted:.2f}: {met(ratio['median'] >= wanted)}"
+        )
+    cost = spread(ratios(seconds["snlab spectral_norm"], seconds["snlab none"]))
+    print(
+        f"\nspectral norm over none: {cost['median']:.3f} ({cost['min']:.3f} to {cost['max']:.3f})"
+        f"   wanted at most {SPECTRAL_OVER_NONE}: {met(cost['median'] <= SPECTRAL_OVER_NONE)}"
+    )
+    step = spread(seconds["snlab spectral_norm"])["median"]
+    added = result["lightning"]["driven"] - result["lightning"]["bare"]
+    watched = {name: m["seconds"] * m["count"] / overhead.STEPS for name, m in result["measuring"].items()}
+    share = (added + sum(watched.values())) / step
+    print(f"\nLightning and its callbacks add {1000 * added:.2f} ms a step: {added / step:.2%} of an update")
+    for name, spent in watched.items():
+        m = result["measuring"][name]
+        print(f"{name:12}{m['seconds']:8.3f} s each, {m['count']:.0f} of them in all: {spent / step:.2%}")
+    print(f"together {share:.2%}   wanted at most {WATCHING:.0%}: {met(share <= WATCHING)}")
+
+
+def met(is_met: bool) -> str:
+    return "met" if is_met else "MISSED"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

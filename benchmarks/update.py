@@ -1,0 +1,65 @@
+"""One generator update: snlab's step against the plain loop, and spectral norm against no normalizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from benchmarks.plain import PlainLoop
+from snlab.build import build_gan
+from snlab.data import DataSet
+from snlab.gan import GAN
+from snlab.networks import NETWORKS
+from snlab.streams import Streams, seeded
+
+Update = Callable[[], None]
+
+
+def direct(gan: GAN, dataset: DataSet) -> Update:
+    """``gan``'s own training step without a Trainer: what Lightning would hand it, and no more."""
+    generator_optimizer = gan.generator_adam.optimizer(gan.generator)
+    discriminator_optimizer = gan.adam.optimizer(gan.discriminator)
+    schedulers = [LambdaLR(o, lambda _: 1.0) for o in (generator_optimizer, discriminator_optimizer)]
+    wrapped = SimpleNamespace(optimizer=discriminator_optimizer, zero_grad=discriminator_optimizer.zero_grad)
+    gan.optimizers = lambda: (generator_optimizer, wrapped)  # type: ignore[method-assign, assignment, misc]
+    gan.lr_schedulers = lambda: schedulers  # type: ignore[method-assign, assignment, misc]
+    gan.manual_backward = torch.Tensor.backward  # type: ignore[method-assign, assignment]
+    return lambda: gan.training_step(dataset, 0)
+
+
+def harness(
+    normalizer: str, dataset: DataSet, network: str, n_dis: int, batch_size: int
+) -> tuple[GAN, Update]:
+    """snlab's GAN, and its update."""
+    gan = build_gan(
+        list(dataset.sample_shape),
+        normalizer=normalizer,
+        network=network,
+        n_dis=n_dis,
+        batch_size=batch_size,
+    )
+    return gan, direct(gan, dataset)
+
+
+def plain(
+    normalizer: str, dataset: DataSet, network: str, n_dis: int, batch_size: int
+) -> tuple[PlainLoop, Update]:
+    """The plain loop from the same initial weights and random numbers, and its update."""
+    architecture = NETWORKS.build(network)
+    with seeded(0, "weights"):
+        generator = architecture.generator(dataset.sample_shape)
+        discriminator = architecture.discriminator(dataset.sample_shape)
+    loop = PlainLoop(
+        generator,
+        discriminator,
+        normalizer,
+        dataset,
+        Streams(0, "data", "latents", "penalty"),
+        latent_dim=architecture.latent_dim,
+        n_dis=n_dis,
+        batch_size=batch_size,
+    )
+    return loop, loop.update
