@@ -70,7 +70,7 @@ def _train(cli: FitCLI, place: Claim, writer: RunWriter, callbacks: list[Callbac
     loggers = [RunFolderLogger(writer), mirror]
     trainer = cli.trainer_with(callbacks, logger=loggers, plugins=[AtomicCheckpointIO()])
     checkpoint = newest_good(writer.folder / CHECKPOINTS)
-    writer.cut_metrics(checkpoint_step(checkpoint) if checkpoint else 0)
+    writer.go_on_from(checkpoint_step(checkpoint) if checkpoint else 0)
     outcome, reason = FAILED, None
     try:
         trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint)

@@ -56,10 +56,12 @@ def _originals(layer: nn.Module) -> list[Tensor]:
 def parametrization_steps(layer: nn.Module) -> Iterator[tuple[nn.Module, Tensor]]:
     """Each parametrization of the layer's weight in the order applied, with the weight that it is given."""
     if parametrize.is_parametrized(layer, "weight"):
-        inputs = _originals(layer)
+        inputs, before = _originals(layer), None
         for step in cast(nn.ModuleList, layer.parametrizations.weight):  # type: ignore[union-attr]
+            if before is not None:
+                inputs = [before(*inputs)]
             yield step, inputs[-1]
-            inputs = [cast(Callable[..., Tensor], step)(*inputs)]
+            before = step
 
 
 def estimated_sigma(layer: nn.Module) -> Tensor | None:

@@ -90,8 +90,9 @@ class RunWriter:
         with (self.folder / METRICS).open("a") as file:
             file.write(json.dumps(row) + "\n")
 
-    def cut_metrics(self, generator_step: int) -> None:
-        """Drop the lines after ``generator_step``: a run that goes on from there will write them anew."""
+    def go_on_from(self, generator_step: int) -> None:
+        """Drop what a run that goes on from ``generator_step`` writes anew: later lines, and the summary."""
+        (self.folder / SUMMARY).unlink(missing_ok=True)
         path = self.folder / METRICS
         if path.exists():
             kept = [row for row in read_metrics(path) if row[GENERATOR_STEP] <= generator_step]

@@ -52,12 +52,14 @@ def test_a_line_cut_short_is_left_out(tmp_path):
     assert list(Run.read(tmp_path).rows) == [1]
 
 
-def test_cutting_drops_what_a_resumed_run_writes_anew(tmp_path):
+def test_going_on_drops_what_will_be_written_anew(tmp_path):
     writer = written(tmp_path)
+    writer.write_summary({"outcome": "killed"})
     for step in range(1, 6):
         writer.append_metrics(step, {"a": float(step)})
     before = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    writer.cut_metrics(3)
+    writer.go_on_from(3)
+    assert Run.read(tmp_path).outcome == UNFINISHED
     assert (tmp_path / "metrics.jsonl").read_text().splitlines() == before[:3]
 
 

@@ -85,6 +85,7 @@ class SpectralNorm(Normalizer):
         for layer in weight_layers(discriminator).values():
             self._iterate(layer)
 
+    @torch.no_grad()
     def _iterate(self, layer: nn.Module) -> None:
         for step, weight in parametrization_steps(layer):
             if isinstance(step, DivideBySigma):
