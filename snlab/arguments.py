@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -12,6 +13,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from snlab.build import build_data, build_gan
+from snlab.environment import DEVICES
 from snlab.errors import UserError, nearest
 from snlab.gan import check_precision
 from snlab.measure import MeasureOptions
@@ -54,7 +56,7 @@ class FitCLI(LightningCLI):
             parser_kwargs={"prog": "snlab fit", "description": "Train one GAN."},
             trainer_defaults={
                 "max_epochs": -1,  # one endless epoch: the run's length is generator_steps
-                "devices": 1,
+                "devices": int(os.environ.get(DEVICES) or 1),
                 "enable_progress_bar": False,  # trainer_with() is given ours
                 "enable_checkpointing": False,
                 "enable_model_summary": False,

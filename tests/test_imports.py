@@ -22,6 +22,7 @@ ROWS = [
         "power_iteration",
         "evaluation",
         "options",
+        "environment",
         "streams",
         "runs",
         "resources",
@@ -32,7 +33,7 @@ ROWS = [
     {"build", "measure"},
     {"claim", "arguments"},
     {"fit", "doctor"},
-    {"demo"},
+    {"demo", "sweeps"},
     {"cli"},
 ]
 

@@ -26,6 +26,7 @@ from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
+from snlab.environment import CACHE
 from snlab.metrics.classifier import RECIPE, Classifier, accuracy, on_one_cpu_thread, train_classifier
 from snlab.metrics.extractors import Extractor
 from snlab.runs import write_atomically
@@ -125,7 +126,7 @@ class EmbeddedFeatures(FeatureExtractorBase):
 
 def cache_folder() -> Path:
     """``$SNLAB_CACHE``, else the user's cache folder as the system has it (``~/.cache/snlab`` on Linux)."""
-    return Path(os.environ.get("SNLAB_CACHE") or platformdirs.user_cache_dir("snlab")).expanduser()
+    return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("snlab")).expanduser()
 
 
 def _key(images: Tensor, labels: Tensor, classes: int) -> str:
