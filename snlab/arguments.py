@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -109,7 +111,17 @@ def _with_experiments(arguments: Sequence[str]) -> list[str]:
     result = list(arguments)
     for i, argument in enumerate(result):
         if argument in ("-c", "--config") and i + 1 < len(result):
-            result[i + 1] = str(experiment(result[i + 1]))
+            result[i + 1] = _config(result[i + 1])
         elif argument.startswith("--config="):
-            result[i] = f"--config={experiment(argument.removeprefix('--config='))}"
+            result[i] = f"--config={_config(argument.removeprefix('--config='))}"
     return result
+
+
+def _config(value: str) -> str:
+    """The experiment's file; a mapping, which is how a sweep's value carries several settings, as JSON."""
+    if not value.startswith("{"):
+        return str(experiment(value))
+    try:
+        return json.dumps(ast.literal_eval(value))  # W&B's agent writes Python, where null is None
+    except (SyntaxError, ValueError, TypeError):
+        return value

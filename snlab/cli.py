@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ USER_MISTAKE = 2
 INTERRUPTED = 130  # by Ctrl-C, as shells say it
 REQUEUE = 75  # told to make room, and saved: sysexits.h's "try again later"
 
-LISTS = ("normalizers", "losses", "networks", "datasets", "experiments", "tables", "figures")
+LISTS = ("normalizers", "losses", "networks", "datasets", "experiments", "sweeps", "tables", "figures")
 
 
 class Parser(argparse.ArgumentParser):
@@ -71,10 +72,11 @@ def list_names(options: argparse.Namespace) -> int:
 
 
 def _described(kind: str) -> list[str]:
-    if kind == "experiments":
-        from snlab.resources import experiments, headline
+    if kind in ("experiments", "sweeps"):
+        from snlab.resources import experiments, headline, sweeps
 
-        return [f"{name}: {headline(path)}" for name, path in experiments().items()]
+        files = experiments() if kind == "experiments" else sweeps()
+        return [f"{name}: {headline(path)}" for name, path in files.items()]
     if kind in ("tables", "figures"):
         from snlab.results.figures import FIGURES
         from snlab.results.tables import TABLES
@@ -99,6 +101,14 @@ def demo(options: argparse.Namespace) -> int:
     from snlab.demo import demo as run_demo
 
     return run_demo(options.runs, fast=options.fast, workers=options.workers)
+
+
+def sweep(options: argparse.Namespace) -> int:
+    from snlab.sweeps.command import SweepOptions, dry_run
+    from snlab.sweeps.command import sweep as run_sweep
+
+    given = {field.name: getattr(options, field.name) for field in fields(SweepOptions)}
+    return (dry_run if options.dry_run else run_sweep)(options.file, SweepOptions(**given))
 
 
 def table(options: argparse.Namespace) -> int:
@@ -152,6 +162,20 @@ def _parser() -> Parser:
     one.add_argument("--fast", action="store_true", help="seconds instead of minutes, to see that it works")
     one.add_argument("--workers", type=int, default=None, help="runs at a time (default: one a CPU core)")
 
+    one = command("sweep", sweep, "Run a sweep on this machine: one W&B file, no account; again, it goes on.")
+    one.add_argument("file", help="a sweep file, or one of snlab list sweeps by its name")
+    one.add_argument("--dry-run", action="store_true", help="print every run and the cost, and run nothing")
+    one.add_argument("--runs", type=Path, default=Path("runs"), help="where to (default: %(default)s/SWEEP)")
+    _slots(one)
+    one.add_argument("--storage", help="the study's database, for many machines: postgresql+psycopg://...")
+    one.add_argument(
+        "--lease", type=int, default=60, help="seconds after which a dead executor's runs are taken over"
+    )
+    one.add_argument(
+        "--attempts", type=int, default=3, help="how often a run is tried (default: %(default)s)"
+    )
+    one.add_argument("--sampler", default="tpe", help="of a bayes search: tpe or gp (default: %(default)s)")
+
     one = command("table", table, "Print a table of finished runs.")
     one.add_argument("name", help="which: snlab list tables")
     _runs(one)
@@ -172,3 +196,10 @@ def _runs(parser: Parser) -> None:
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)"
     )
+
+
+def _slots(parser: Parser) -> None:
+    parser.add_argument("--workers", type=int, help="runs at a time on the CPU (default: one a core)")
+    parser.add_argument("--gpus", help="all, or numbers as in 0,1 (default: all that there are)")
+    parser.add_argument("--gpus-per-run", type=int, default=1, help="(default: %(default)s)")
+    parser.add_argument("--runs-per-gpu", type=int, default=1, help="(default: %(default)s)")

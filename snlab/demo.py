@@ -6,7 +6,6 @@ import atexit
 import multiprocessing
 import multiprocessing.connection
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from snlab.callbacks.progress import progress_in
 from snlab.errors import UserError
 from snlab.results.findings import findings
 from snlab.results.report import report
@@ -168,15 +168,9 @@ def _trial(arguments: Sequence[str], log: Path) -> None:
 
 def _show(progress: Progress, task: TaskID, folder: Path) -> None:
     """Bring a run's bar to where its log says that it is."""
-    try:
-        lines = (folder / LOG).read_text().splitlines()
-    except OSError:
-        return
-    for line in reversed(lines):
-        found = re.match(r"generator_step (\d+)/(\d+)", line)
-        if found:
-            progress.update(task, completed=int(found[1]), total=int(found[2]))
-            return
+    found = progress_in(folder / LOG)
+    if found is not None:
+        progress.update(task, completed=found[0], total=found[1])
 
 
 def _wait(processes: list[BaseProcess]) -> None:

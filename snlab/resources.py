@@ -1,4 +1,4 @@
-"""Files that ship with the package: experiments and reference numbers, found from any working directory."""
+"""Files that ship with the package: experiments and sweeps, found from any working directory."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from pathlib import Path
 from snlab.errors import UserError, nearest
 
 
-def experiments_folder() -> Path:
-    """Where the experiment files are: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).parent
-    inside = package / "experiments"
-    return inside if inside.is_dir() else package.parent / "experiments"
-
-
 def experiments() -> dict[str, Path]:
     """Every experiment file by its name without suffix."""
-    return {path.stem: path for path in sorted(experiments_folder().glob("*.yaml"))}
+    return _files("experiments")
 
 
 def experiment(name: str) -> Path:
@@ -24,17 +17,38 @@ def experiment(name: str) -> Path:
 
     ``experiments/NAME.yaml`` is understood from anywhere, too.
     """
-    path = Path(name)
-    if path.is_file():
-        return path
-    known = experiments()
-    stem = path.stem if path.suffix in (".yaml", ".yml") else path.name
-    if path.parent.name in ("", "experiments") and stem in known:
-        return known[stem]
-    raise UserError(f"no experiment file {name}; {nearest(stem, known)}")
+    return _file("experiments", name)
+
+
+def sweeps() -> dict[str, Path]:
+    """Every sweep file by its name without suffix."""
+    return _files("sweeps")
+
+
+def sweep_file(name: str) -> Path:
+    """As `experiment`, of a sweep."""
+    return _file("sweeps", name)
 
 
 def headline(path: Path) -> str:
-    """What an experiment file opens with: its first comment line, the claim."""
+    """What a file opens with: its first comment line, the claim."""
     first = path.read_text().split("\n", 1)[0]
     return first.removeprefix("#").strip()
+
+
+def _files(kind: str) -> dict[str, Path]:
+    """Files of a kind: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = sorted((package / kind).glob("*.yaml"))
+    return {path.stem: path for path in inside or sorted((package.parent / kind).glob("*.yaml"))}
+
+
+def _file(kind: str, name: str) -> Path:
+    path = Path(name)
+    if path.is_file():
+        return path
+    known = _files(kind)
+    stem = path.stem if path.suffix in (".yaml", ".yml") else path.name
+    if path.parent.name in ("", kind) and stem in known:
+        return known[stem]
+    raise UserError(f"no {kind.removesuffix('s')} file {name}; {nearest(stem, known)}")

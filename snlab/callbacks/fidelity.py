@@ -6,6 +6,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
+from snlab import names
 from snlab.callbacks.measurement import Measurement, Metrics
 from snlab.callbacks.probe import generate
 from snlab.data import Density
@@ -38,6 +39,9 @@ class Fidelity(Measurement):
         self.latents = latents
         self._real: Features | None = None
 
+    def logs(self, module: LightningModule) -> set[str]:
+        return {f"{metric}/{self.extractor.name}" for metric in self.protocol.metrics}
+
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         if self._real is None:
             self._real = real_features(self.extractor, self.images.to(module.device), self.protocol)
@@ -58,6 +62,9 @@ class Modes(Measurement):
         super().__init__(every)
         self.density = density
         self.latents = latents
+
+    def logs(self, module: LightningModule) -> set[str]:
+        return {names.MODES_COVERED, names.MODES_HIGH_QUALITY, names.MODES_KL}
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         samples = generate(module, self.latents.to(module.device))

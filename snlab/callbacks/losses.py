@@ -7,6 +7,7 @@ import math
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
+from snlab import names
 from snlab.callbacks.measurement import Measurement, Metrics, log
 
 
@@ -19,6 +20,9 @@ class Losses(Measurement):
 
     Raises Diverged where one of them, or a weight, is not finite.
     """
+
+    def logs(self, module: LightningModule) -> set[str]:
+        return {names.LOSS_DISCRIMINATOR, names.LOSS_GENERATOR, names.LOSS_PENALTY}
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         losses: dict[str, float] = module.mean_losses()  # type: ignore[operator]

@@ -63,6 +63,10 @@ class Measurement(Callback, ABC):
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         """Numbers, or lists of numbers, by the name under which each is logged."""
 
+    def logs(self, module: LightningModule) -> set[str]:
+        """The names that ``measure`` gives in a run of ``module``, where all goes well; none unless told."""
+        return set()
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -60,3 +62,16 @@ class ProgressReport(Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def progress_in(log: Path) -> tuple[int, int] | None:
+    """The generator step that a run's log ends at, and that it goes to; None where it has not begun."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        found = re.match(r"generator_step (\d+)/(\d+)", line)
+        if found:
+            return int(found[1]), int(found[2])
+    return None

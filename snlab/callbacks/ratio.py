@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
+from snlab import names
 from snlab.callbacks.measurement import Measurement, Metrics
 from snlab.callbacks.probe import Probe, generate_trained
 from snlab.data import Density
@@ -32,6 +33,12 @@ class Ratio(Measurement):
         self.probe = probe
         self.density = density
         self.previous: Tensor | None = None  # logits on the held-out probe, last time
+
+    def logs(self, module: LightningModule) -> set[str]:
+        exact = self.density is not None and hasattr(module.generator, "log_density")
+        measured = names.RATIOS + (names.TRUE_RATIOS if exact else ())
+        plain = {f"{names.RATIO}/{name}" for name in measured}
+        return plain | {f"{names.RATIO}/{names.CALIBRATED}/{name}" for name in measured}
 
     @torch.no_grad()
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:

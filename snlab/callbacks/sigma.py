@@ -5,10 +5,12 @@ from __future__ import annotations
 from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 
+from snlab import names
 from snlab.callbacks.measurement import Measurement, Metrics
 from snlab.callbacks.probe import Probe, generate_trained
 from snlab.diagnostics.lipschitz import lipschitz
 from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum
+from snlab.layers import weight_layers
 
 GRADIENT_POINTS = 64  # of each kind: a gradient costs as much as a training sample
 
@@ -19,6 +21,15 @@ class Sigma(Measurement):
     def __init__(self, probe: Probe, every: float = 0.01) -> None:
         super().__init__(every)
         self.probe = probe
+
+    def logs(self, module: LightningModule) -> set[str]:
+        layers = weight_layers(module.discriminator)  # type: ignore[arg-type]
+        prefixes = (
+            *(names.SIGMA_EXACT, names.SIGMA_POWER_ITERATION, names.SIGMA_RAW, names.SIGMA_CONV),
+            *(names.SPECTRUM, names.EFFECTIVE_RANK),
+        )
+        steepness = {names.LIPSCHITZ_PRODUCT, names.LIPSCHITZ_GRADIENT_MEAN, names.LIPSCHITZ_GRADIENT_MAX}
+        return steepness | {f"{prefix}/{layer}" for prefix in prefixes for layer in layers}
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         discriminator = module.discriminator

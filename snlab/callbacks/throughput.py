@@ -22,6 +22,9 @@ class Throughput(Measurement):
         super().__init__(every)
         self.elapsed = 0.0  # seconds of the whole run, over all its sessions
 
+    def logs(self, module: LightningModule) -> set[str]:
+        return {names.GENERATOR_STEPS_PER_SECOND, names.IMAGES_PER_SECOND, names.DIAGNOSTICS_SHARE}
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._before = self.elapsed
         self._start = self._last = time.perf_counter()

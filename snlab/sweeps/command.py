@@ -1,0 +1,138 @@
+"""``snlab sweep``: from a file's name to its runs."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from snlab.errors import UserError
+from snlab.runs import CONFIG, OVER, Run
+from snlab.sweeps.check import Planned, check, plan, quiet
+from snlab.sweeps.cost import estimate
+from snlab.sweeps.display import SweepDisplay, best_of, duration
+from snlab.sweeps.document import Sweep, read_sweep
+from snlab.sweeps.executor import Executor
+from snlab.sweeps.slots import Slot, slots
+from snlab.sweeps.study import Claimed, Study
+from snlab.sweeps.trial import TrialProcess, settle
+
+INTERRUPTED = 130
+REQUEUE = 75
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How ``snlab sweep`` runs a file; the command line's options, by name."""
+
+    runs: Path = Path("runs")
+    workers: int | None = None
+    gpus: str | None = None
+    gpus_per_run: int = 1
+    runs_per_gpu: int = 1
+    storage: str | None = None
+    lease: int = 60
+    attempts: int = 3
+    sampler: str = "tpe"
+
+
+def sweep(file: str, options: SweepOptions, console: Console | None = None) -> int:
+    """Run what is left of the sweep in ``file``; returns the exit code.
+
+    0 when every trial has a result, 1 where one failed for good, 75 or 130 after a signal. UserError, before
+    anything starts, where the file or an option is wrong.
+    """
+    console = console or Console(highlight=False)
+    found = _checked(file, options)
+    places = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
+    if found.method != "grid" and found.run_cap is None:
+        raise UserError(f"{found.path}: a {found.method} search without run_cap never ends; add run_cap: N")
+    trials = plan(found, options.runs)
+    known = [trial.configuration for trial in trials] if found.method != "bayes" else None
+    count = len(trials) if known is not None else int(found.run_cap or 0)
+    study = Study(
+        found,
+        _key(found, trials),
+        known,
+        count,
+        options.storage or f"sqlite:///{options.runs / found.name / 'study.db'}",
+        lease=options.lease,
+        attempts=options.attempts,
+        sampler=options.sampler,
+    )
+    console.print(f"{found.name}: {count} runs in {options.runs / found.name}, {len(places)} at a time")
+
+    def prepare(claimed: Claimed, slot: Slot) -> TrialProcess:
+        with quiet():
+            trial = Planned.of(found, claimed.configuration, options.runs)
+        return TrialProcess(claimed, trial, slot, settle(trial, options.runs))
+
+    with SweepDisplay(console, found.name, found.metric, len(places)) as display:
+        executor = Executor(study, places, prepare, display)
+        ended = executor.run()
+    console.print(display.line(ended))
+    best = best_of(ended, found.metric)
+    if best is not None and known is not None:
+        console.print(f"best: {_words(known[best.number])}")
+    if executor.stopped_by is not None:
+        console.print("the same command goes on from here")
+        return INTERRUPTED if executor.stopped_by == signal.SIGINT else REQUEUE
+    console.print(f"snlab table normalizers --runs {options.runs / found.name}")
+    return 1 if any(place.state == "failed" for place in ended) else 0
+
+
+def dry_run(file: str, options: SweepOptions, console: Console | None = None) -> int:
+    """Print every run of a sweep (of a search, its first), their number, and what they will cost."""
+    console = console or Console(highlight=False, soft_wrap=True)
+    found = _checked(file, options)
+    places = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
+    trials = plan(found, options.runs)
+    for i, trial in enumerate(trials):
+        console.print(f"{i:4d}  {_state(trial):8s}  {_words(trial.configuration)}")
+    console.print(f"each is: snlab fit {' '.join(found.command)}")
+    todo = [trial for trial in trials if _state(trial) != "over"]
+    count = len(todo) if found.method == "grid" or found.run_cap == len(trials) else found.run_cap
+    if found.method != "grid" and (count is None or count > len(trials)):
+        console.print(f"... the first {len(trials)} draws of {count or 'endlessly many'}")
+    if not todo:
+        console.print(f"{len(trials)} runs, all of them over")
+        return 0
+    seconds, timed, settings = estimate(todo, places[0].threads)
+    seconds *= (count or len(todo)) / len(todo)
+    console.print(
+        f"{len(trials) if found.method == 'grid' else count or 'endlessly many'} runs, "
+        f"{count or len(todo)} to do: about {duration(seconds)} of training on one slot, "
+        f"{duration(seconds / min(len(places), count or len(todo)))} on {len(places)} "
+        f"({timed} of {settings} settings timed here; start and measurements come on top)"
+    )
+    return 0
+
+
+def _checked(file: str, options: SweepOptions) -> Sweep:
+    for option, value in (("--lease", options.lease), ("--attempts", options.attempts)):
+        if value < 1:
+            raise UserError(f"{option} is {value}; at least 1 is needed")
+    found = read_sweep(file)
+    check(found)
+    return found
+
+
+def _key(found: Sweep, trials: list[Planned]) -> str:
+    """Changes with the file, and with what its experiment computes."""
+    text = " ".join([found.digest, *(trial.identity for trial in trials)])
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _state(trial: Planned) -> str:
+    if not (trial.folder / CONFIG).exists():
+        return "new"
+    return "over" if Run.read(trial.folder).outcome in OVER else "begun"
+
+
+def _words(configuration: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in configuration.items())

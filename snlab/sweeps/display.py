@@ -1,0 +1,111 @@
+"""How a sweep goes, live in a terminal, a line an event in a log."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from snlab.sweeps.document import Metric
+from snlab.sweeps.study import Place
+from snlab.sweeps.trial import TrialProcess
+
+REFRESH_SECONDS = 0.5
+
+
+class SweepDisplay:
+    """The whole (done, running, waiting, failed, best, time left) and a line for each slot.
+
+    Args:
+        console: where to.
+        name: the sweep's.
+        metric: what is best, if the sweep says.
+        slots: how many runs there are at a time.
+    """
+
+    def __init__(self, console: Console, name: str, metric: Metric | None, slots: int) -> None:
+        self.console = console
+        self.name = name
+        self.metric = metric
+        self.slots = slots
+        self._started = time.monotonic()
+        self._before: int | None = None  # places that had ended when this executor began
+        self._shown = 0.0
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
+
+    def __enter__(self) -> SweepDisplay:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        self.console.print(Text(line))
+
+    def update(self, running: Sequence[TrialProcess], places: Sequence[Place]) -> None:
+        if self._live is None or time.monotonic() - self._shown < REFRESH_SECONDS or not places:
+            return
+        self._shown = time.monotonic()
+        rows = Table.grid(padding=(0, 1))
+        for trial in running:
+            step, total = trial.progress or (0, 0)
+            waits = "" if trial.process is not None else "waits for the process that trains it"
+            rows.add_row(
+                trial.slot.name,
+                ProgressBar(total=total or 1, completed=step, width=24),
+                f"{step}/{total}" if total else "starting",
+                waits or trial.folder.name,
+            )
+        self._live.update(Group(Text(self.line(places)), rows), refresh=True)
+
+    def line(self, places: Sequence[Place]) -> str:
+        """The whole in one line."""
+        counts = Counter(place.state for place in places)
+        ended = counts["done"] + counts["failed"]
+        if self._before is None:
+            self._before = ended
+        words = [f"{self.name}: {counts['done']} of {len(places)} done"]
+        words += [f"{counts[state]} {state}" for state in ("running", "waiting", "failed") if counts[state]]
+        best = best_of(places, self.metric)
+        if best is not None and self.metric is not None:
+            words.append(f"best {self.metric.name} {best.score:.4g}")
+        here = ended - self._before
+        if here and ended < len(places):
+            seconds = (time.monotonic() - self._started) / here * (len(places) - ended)
+            words.append(f"about {duration(seconds)} left")
+        return ", ".join(words)
+
+
+def best_of(places: Sequence[Place], metric: Metric | None) -> Place | None:
+    """The place with the best score, if any has one."""
+    scored = [p for p in places if p.score is not None and abs(p.score) != float("inf")]
+    if not scored or metric is None:
+        return None
+    sign = -1 if metric.goal == "maximize" else 1
+    return min(scored, key=lambda place: sign * (place.score or 0.0))
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words of the right size.
+
+    >>> duration(42), duration(600), duration(9000), duration(400000)
+    ('42 s', '10 min', '2.5 h', '4.6 days')
+    """
+    for size, unit, digits in ((86400, "days", 1), (3600, "h", 1), (60, "min", 0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"
