@@ -199,10 +199,23 @@ def find_runs(root: str | Path) -> list[Run]:
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"no folder {root}: --runs wants a folder that holds runs")
-    runs = [Run.read(path.parent) for path in sorted(root.rglob(CONFIG)) if "wandb" not in path.parts]
+    runs = [Run.read(folder) for folder in _run_folders(root)]
     if not runs:
         raise UserError(f"no run in {root}: snlab fit and snlab demo write run folders, each with a {CONFIG}")
     return runs
+
+
+def _run_folders(root: Path) -> list[Path]:
+    """Folders with a configuration below ``root``, links to a run followed, and each run once."""
+    found: dict[Path, Path] = {}
+    for path, folders, files in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if name not in ("wandb", CHECKPOINTS, SAMPLES))
+        if CONFIG in files:
+            folder = Path(path)
+            folders.clear()  # a run holds no other
+            if found.setdefault(folder.resolve(), folder).is_symlink():
+                found[folder.resolve()] = folder  # under its own name rather than a link's
+    return sorted(found.values())
 
 
 def _one_line(error: BaseException) -> str:

@@ -60,10 +60,14 @@ class TrialProcess:
         except Timeout:
             return True
 
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "snlab", "fit", *self.planned.arguments]
+
     def start(self) -> None:
         with (self.folder / LOG).open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "snlab", "fit", *self.planned.arguments],
+                self.command,
                 env=self.slot.environment(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

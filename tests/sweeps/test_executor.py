@@ -1,0 +1,225 @@
+"""Executors with real processes: kills, restarts, two at once, GPUs of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from snlab.results.tables import make, render
+from snlab.runs import Run, find_runs
+from snlab.sweeps.check import Planned
+from snlab.sweeps.document import read_sweep
+from snlab.sweeps.executor import Executor
+from snlab.sweeps.slots import slots
+from snlab.sweeps.study import Study
+from snlab.sweeps.trial import TrialProcess
+
+STEPS = 30
+NORMALIZERS = ["none", "weight_norm", "gradient_penalty", "spectral_norm"]
+
+
+def written(folder: Path, seeds: list[int], name: str = "twelve") -> Path:
+    path = folder / f"{name}.yaml"
+    document = {
+        "method": "grid",
+        "metric": {"name": "loss/generator", "goal": "minimize"},
+        "parameters": {"model.normalizer": {"values": NORMALIZERS}, "seed_everything": {"values": seeds}},
+        "command": [
+            *("snlab", "fit", f"--generator_steps={STEPS}", "--measure.fidelity=none", "--measure.every=10"),
+            *(
+                "--model.network=standard_cnn(width=0.125)",
+                "--model.batch_size=16",
+                "--measure.probe_size=32",
+            ),
+            *("--trainer.accelerator=cpu", "${args}"),
+        ],
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def executor(path: Path, runs: Path, workers: int) -> subprocess.Popen[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "snlab",
+        "sweep",
+        path,
+        "--runs",
+        runs,
+        "--workers",
+        str(workers),
+        "--lease",
+        "4",
+    ]
+    return subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def children(pid: int) -> list[int]:
+    """The processes that ``pid`` started and that run."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(word) for word in path.read_text().split()]
+    return found
+
+
+def wait_until(condition, seconds: float = 120):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return value
+
+
+def over(runs: Path) -> list[Path]:
+    return list(runs.glob("*/*/summary.json"))
+
+
+def timeless(run: Run) -> list[dict]:
+    lines = (run.folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in lines]
+
+
+def table(runs: list[Run]) -> list[str]:
+    return [render(t, "csv") for t in make("normalizers", runs)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> dict[str, Run]:
+    """The twelve runs, each made by itself, by folder name."""
+    from snlab.fit import fit
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    sweep = read_sweep(written(folder, [0, 1, 2]))
+    runs = [
+        fit([*sweep.arguments(c), f"--runs={folder}", "--wandb.mode=disabled"])
+        for c in sweep.configurations()
+    ]
+    return {run.folder.name: run for run in runs}
+
+
+def assert_as_undisturbed(folder: Path, undisturbed: dict[str, Run]) -> None:
+    found = find_runs(folder)
+    assert all(run.outcome == "finished" for run in found)
+    for run in found:
+        assert timeless(run) == timeless(undisturbed[run.folder.name])
+    expected = [undisturbed[run.folder.name] for run in found]
+    assert [t.replace("\r", "") for t in table(found)] == [t.replace("\r", "") for t in table(expected)]
+
+
+def test_twelve_trials_three_workers_and_kills(tmp_path, undisturbed):
+    """One worker killed, then the executor, each with kill -9; then it is started again. Nothing is lost.
+
+    A minute and a half on two cores: fourteen processes that import torch.
+    """
+    path, runs = written(tmp_path, [0, 1, 2]), tmp_path / "runs"
+    first = executor(path, runs, 3)
+    worker = wait_until(lambda: children(first.pid))[0]
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: len(over(runs)) >= 3)
+    orphans = children(first.pid)
+    first.kill()
+    first.communicate()
+    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in orphans), 60)
+
+    second = executor(path, runs, 3)
+    out, _ = second.communicate(timeout=240)
+    assert second.returncode == 0, out
+    assert "12 of 12 done" in out
+    assert {p.name for p in (runs / "twelve").iterdir() if p.is_dir()} == set(undisturbed)
+    assert_as_undisturbed(runs / "twelve", undisturbed)
+
+    third = executor(path, runs, 3)  # a finished sweep trains nothing
+    out, _ = third.communicate(timeout=60)
+    assert third.returncode == 0, out
+    assert "12 of 12 done" in out
+
+
+def test_two_executors_share_a_sweep_and_a_signal_gives_back(tmp_path, undisturbed):
+    path, runs = written(tmp_path, [0], "four"), tmp_path / "runs"
+    two = [executor(path, runs, 1) for _ in range(2)]
+    wait_until(lambda: children(two[0].pid) and children(two[1].pid))
+    two[0].send_signal(signal.SIGINT)
+    out, _ = two[0].communicate(timeout=120)
+    assert two[0].returncode == 130, out
+    assert "the same command goes on from here" in out
+    assert "Traceback" not in out
+    out, _ = two[1].communicate(timeout=240)
+    assert two[1].returncode == 0, out
+    assert "4 of 4 done" in out
+    assert_as_undisturbed(runs / "four", undisturbed)
+
+    # Another sweep that asks for two of them shows them, and trains nothing.
+    again = written(tmp_path, [0], "again")
+    third = executor(again, runs, 2)
+    out, _ = third.communicate(timeout=60)
+    assert third.returncode == 0, out
+    assert out.count("(before)") == 4
+    links = [p for p in (runs / "again").iterdir() if p.is_dir()]
+    assert all(p.is_symlink() for p in links)
+    assert len(find_runs(runs / "again")) == 4
+    assert len(find_runs(runs)) == 4
+
+
+SPY = """
+import json, os, sys, time
+start = time.time()
+time.sleep(0.3)
+line = {"gpus": os.environ["CUDA_VISIBLE_DEVICES"], "devices": os.environ["SNLAB_DEVICES"], "start": start}
+with open(sys.argv[1], "a") as file:
+    file.write(json.dumps({**line, "end": time.time()}) + "\\n")
+"""
+
+
+class Spy(TrialProcess):
+    """Writes down its GPUs and when it had them, in the place of a training process."""
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", SPY, str(self.folder.parent / "spied.jsonl")]
+
+
+class Silent:
+    def update(self, running, places) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("per_run", "per_gpu"), [(2, 1), (1, 1), (1, 2)])
+def test_a_gpu_never_holds_more_runs_than_it_should(per_run, per_gpu, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    sweep = read_sweep(written(tmp_path, [0]))
+    study = Study(sweep, "k", [{}] * 8, 8, f"sqlite:///{tmp_path}/study.db", lease=60, attempts=1)
+
+    def prepare(claimed, slot):
+        folder = tmp_path / str(claimed.place)
+        folder.mkdir()
+        return Spy(claimed, Planned({}, [], "x", folder), slot, folder)
+
+    Executor(study, slots("all", per_run, per_gpu), prepare, Silent()).run()
+    lines = [json.loads(line) for line in (tmp_path / "spied.jsonl").read_text().splitlines()]
+    assert len(lines) == 8
+    assert {line["devices"] for line in lines} == {str(per_run)}
+    at_once = 0
+    for one in lines:
+        assert len(one["gpus"].split(",")) == per_run
+        sharing = [
+            other
+            for other in lines
+            if set(other["gpus"].split(",")) & set(one["gpus"].split(","))
+            and other["start"] <= one["start"] < other["end"]
+        ]
+        at_once = max(at_once, len(sharing))
+    assert at_once <= per_gpu

@@ -1,0 +1,193 @@
+"""The study: every place of a sweep is held by one executor at a time, and ends once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+
+from snlab.errors import UserError
+from snlab.sweeps.document import read_sweep
+from snlab.sweeps.study import Study
+
+N = 12
+
+
+def sweep(folder: Path, **changes):
+    document = {
+        "method": "random",
+        "metric": {"name": "loss/generator", "goal": "minimize"},
+        "parameters": {"model.adam.lr": {"min": 0.0, "max": 1.0}, "model.n_dis": {"values": [1, 2]}},
+        "command": ["snlab", "fit", "${args}"],
+    }
+    path = folder / "s.yaml"
+    path.write_text(yaml.safe_dump(document | changes))
+    return read_sweep(path)
+
+
+def opened(folder: Path, lease: int = 60, attempts: int = 3, **changes) -> Study:
+    known = [{"model.n_dis": 1, "model.adam.lr": i / N} for i in range(N)]
+    found = sweep(folder, **changes)
+    configurations = None if found.method == "bayes" else known
+    return Study(found, "key", configurations, N, f"sqlite:///{folder / 'study.db'}", lease, attempts)
+
+
+def states(study: Study) -> list[str]:
+    return [place.state for place in study.places()]
+
+
+def test_two_executors_share_the_places_out(tmp_path):
+    claimed: list[list[int]] = [[], []]
+    barrier = threading.Barrier(2)
+
+    def work(mine: list[int]) -> None:
+        study = opened(tmp_path)
+        barrier.wait()
+        while (claim := study.claim()) is not None:
+            mine.append(claim.place)
+            study.done(claim, "finished", float(claim.place))
+
+    threads = [threading.Thread(target=work, args=(mine,)) for mine in claimed]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(claimed[0] + claimed[1]) == list(range(N))
+    places = opened(tmp_path).places()
+    assert [place.state for place in places] == ["done"] * N
+    assert [place.score for place in places] == [float(i) for i in range(N)]
+
+
+def test_a_place_keeps_its_configuration(tmp_path):
+    claims = [opened(tmp_path).claim() for _ in range(N)]
+    assert [c.configuration["model.adam.lr"] for c in claims] == [c.place / N for c in claims]
+    assert opened(tmp_path).claim() is None
+
+
+def test_failures_are_tried_again_so_often_and_no_more(tmp_path):
+    study = opened(tmp_path)
+    tried = []
+    while (claim := study.claim()) is not None:
+        if claim.place != 5:
+            study.done(claim, "finished", 1.0)
+        else:
+            tried.append(claim.attempt)
+            study.failed(claim, "killed", final=False)
+    assert tried == [1, 2, 3]
+    assert study.places()[5].state == "failed"
+    assert study.places()[5].outcome == "killed"
+
+
+def test_a_final_failure_is_not_tried_again_and_what_is_given_back_does_not_count(tmp_path):
+    study = opened(tmp_path, attempts=2)
+    first = study.claim()
+    study.failed(first, "error", final=True)
+    assert states(study)[first.place] == "failed"
+    for _ in range(4):
+        claim = study.claim()
+        assert claim.attempt == 1
+        study.give_back(claim)
+    assert states(study).count("waiting") == N - 1
+
+
+def test_a_silent_executor_loses_its_trials_and_one_that_beats_keeps_them(tmp_path):
+    study, other = opened(tmp_path, lease=2), opened(tmp_path, lease=2)
+    lost, kept = study.claim(), study.claim()
+    deadline = time.monotonic() + 20
+    seen = set()
+    while lost.place not in seen:
+        assert time.monotonic() < deadline
+        study.beat(kept.trial)
+        claim = other.claim()
+        if claim is not None:
+            seen.add(claim.place)
+            other.done(claim, "finished", 0.0)
+        time.sleep(0.05)
+    assert kept.place not in seen
+    assert not study.is_mine(lost.trial)
+    assert study.is_mine(kept.trial)
+
+
+def test_an_executor_that_dies_between_claim_and_work_loses_its_trial(tmp_path, monkeypatch):
+    study = opened(tmp_path, lease=1)
+    monkeypatch.setattr(
+        optuna.Trial, "set_user_attr", lambda *_: (_ for _ in ()).throw(RuntimeError("killed"))
+    )
+    with pytest.raises(RuntimeError, match="killed"):
+        study.claim()
+    monkeypatch.undo()
+    deadline = time.monotonic() + 20
+    places = set()
+    while len(places) < N:
+        assert time.monotonic() < deadline
+        claim = study.claim()
+        if claim is not None:
+            places.add(claim.place)
+            study.done(claim, "finished", 0.0)
+    assert states(study) == ["done"] * N
+
+
+def test_no_score_and_divergence_are_the_worst(tmp_path):
+    study = opened(tmp_path)
+    study.done(study.claim(), "diverged", None)
+    study.done(study.claim(), "finished", float("nan"))
+    assert [place.score for place in study.places()[:2]] == [float("inf")] * 2
+    best = opened(tmp_path, metric={"name": "loss/generator", "goal": "maximize"})
+    assert best.study.direction.name == "MINIMIZE"  # the same key is the same study
+
+
+def test_a_search_comes_closer_and_repeats_a_failed_choice(tmp_path):
+    study = opened(tmp_path, method="bayes", run_cap=N)
+    first = study.claim()
+    study.failed(first, "killed", final=False)
+    scores = []
+    while (claim := study.claim()) is not None:
+        if claim.place == first.place:
+            assert claim.configuration == first.configuration
+        score = (claim.configuration["model.adam.lr"] - 0.3) ** 2
+        scores.append(score)
+        study.done(claim, "finished", score)
+    assert len(scores) == N
+    assert min(scores) < 0.05
+
+
+def test_hyperband_stops_what_falls_behind(tmp_path):
+    stop = {"type": "hyperband", "min_iter": 1, "eta": 3}
+    study = opened(tmp_path, early_terminate=stop)
+    stopped = []
+    for _ in range(N):
+        claim = study.claim()
+        pruned = False
+        for step in range(1, 10):
+            claim.trial.report(float(claim.place), step)
+            if claim.trial.should_prune():
+                pruned = True
+                break
+        if pruned:
+            stopped.append(claim.place)
+            study.pruned(claim)
+        else:
+            study.done(claim, "finished", float(claim.place))
+    assert stopped
+    assert 0 not in stopped  # the best, and the first
+    assert {place.outcome for place in study.places() if place.number in stopped} == {"stopped early"}
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://x", "sqlite:///PATH or postgresql"),
+        ("nonsense", "sqlite:///PATH or postgresql"),
+        ("postgresql+psycopg://me:secret@127.0.0.1:1/x", "cannot be opened"),
+    ],
+)
+def test_a_storage_that_is_not_there_is_one_line_without_the_password(url, words, tmp_path):
+    with pytest.raises(UserError) as caught:
+        Study(sweep(tmp_path), "key", [{}], 1, url, 60)
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
