@@ -62,7 +62,7 @@ def slots(
     if gpus is not None and workers is not None:
         raise UserError("--gpus and --workers exclude one another: --workers counts runs on the CPU")
     chosen = _chosen(gpus) if workers is None else []
-    cores = len(os.sched_getaffinity(0))
+    cores = cores_in_reach()
     if not chosen:
         if gpus_per_run > 1 or runs_per_gpu > 1:
             raise UserError("--gpus-per-run and --runs-per-gpu want GPUs, and no GPU is in reach")
@@ -107,3 +107,9 @@ def gpus_in_reach() -> list[str]:
     import torch
 
     return [str(i) for i in range(torch.cuda.device_count())]
+
+
+def cores_in_reach() -> int:
+    """The CPU cores that this process may use. SLURM need not bind a job to those that it grants."""
+    bound = len(os.sched_getaffinity(0))
+    return min(bound, int(os.environ.get("SLURM_CPUS_PER_TASK", bound)))

@@ -12,6 +12,7 @@ from snlab.sweeps.slots import gpus_in_reach, slots
 def four_gpus_and_eight_cores(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
 
 
 def gpus_of(*args, **kwargs):
@@ -44,6 +45,12 @@ def test_a_cpu_slot_sees_no_gpu_and_has_its_share_of_the_cores():
     }
     assert slots(gpus_per_run=2)[1].environment({})["CUDA_VISIBLE_DEVICES"] == "2,3"
     assert slots(gpus_per_run=2)[1].environment({})["SNLAB_DEVICES"] == "2"
+
+
+@pytest.mark.parametrize(("granted", "threads"), [(4, 2), (1, 1), (64, 4)])
+def test_a_job_has_the_cores_that_slurm_grants(granted, threads, monkeypatch):
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", str(granted))
+    assert [slot.threads for slot in slots(workers=2)] == [threads] * 2
 
 
 def test_a_machine_without_gpus_has_a_slot_a_core(monkeypatch):

@@ -1,0 +1,123 @@
+"""Sweeps whose study is on a PostgreSQL server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+
+from snlab.runs import Run, find_runs
+from snlab.sweeps.document import read_sweep
+from snlab.sweeps.study import Study
+from tests.sweeps.waiting import wait_for
+
+ASKS = """
+import sys, optuna
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+study = optuna.load_study(study_name="shared", storage=sys.argv[1])
+for _ in range(10):
+    trial = study.ask()
+    study.tell(trial, trial.suggest_float("x", 0, 1))
+"""
+
+# Claims places until there is none, and says which.
+CLAIMS = """
+import sys
+from snlab.sweeps.document import read_sweep
+from snlab.sweeps.study import Study
+sweep = read_sweep(sys.argv[1])
+found = list(sweep.configurations())
+study = Study(sweep, "key", found, len(found), sys.argv[2], lease=60)
+while (claimed := study.claim()) is not None:
+    print(claimed.place, flush=True)
+"""
+
+FIXED = ["--model.network=standard_cnn(width=0.125)", "--model.batch_size=16", "--measure.fidelity=none"]
+FIXED += ["--measure.every=10", "--measure.probe_size=32", "--generator_steps=20"]
+
+
+def written(folder: Path, seeds: int, name: str) -> Path:
+    path = folder / f"{name}.yaml"
+    document = {
+        "method": "grid",
+        "parameters": {"seed_everything": {"values": list(range(seeds))}},
+        "command": ["snlab", "fit", *FIXED, "${args}"],
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def on_one_core(command: list[str], core: int) -> subprocess.Popen[str]:
+    """An executor whose runs have one thread, as those of the tests have."""
+    return subprocess.Popen(
+        ["taskset", "--cpu-list", str(core), *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def rows(run: Run) -> list[dict]:
+    lines = (run.folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in lines]
+
+
+def test_two_processes_work_on_one_study(postgresql):
+    study = optuna.create_study(study_name="shared", storage=postgresql)
+    workers = [subprocess.Popen([sys.executable, "-c", ASKS, postgresql]) for _ in range(2)]
+    assert [worker.wait(60) for worker in workers] == [0, 0]
+    trials = study.get_trials()
+    assert sorted(trial.number for trial in trials) == list(range(20))
+    assert study.best_value == min(trial.params["x"] for trial in trials)
+
+
+def test_no_place_is_claimed_twice(postgresql, tmp_path):
+    path = written(tmp_path, 60, "sixty")
+    command = [sys.executable, "-c", CLAIMS, str(path), postgresql]
+    claimants = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    claimed = [claimant.communicate(timeout=120)[0].split() for claimant in claimants]
+    assert sorted(int(place) for places in claimed for place in places) == list(range(60))
+    sweep = read_sweep(path)
+    study = Study(sweep, "key", list(sweep.configurations()), 60, postgresql, lease=60)
+    assert {place.state for place in study.places()} == {"running"}
+
+
+@pytest.mark.timeout(600)
+def test_two_executors_of_which_one_is_killed(postgresql, tmp_path):
+    """Its trial is taken over when the lease has run out. Half a minute on two cores: six processes."""
+    from snlab.fit import fit
+
+    path, runs = written(tmp_path, 3, "three"), tmp_path / "runs"
+    command = [sys.executable, "-m", "snlab", "sweep", str(path), "--runs", str(runs)]
+    command += ["--workers", "1", "--lease", "4", "--storage", postgresql]
+    cores = sorted(os.sched_getaffinity(0))
+    killed, other = (on_one_core(command, core) for core in (cores[0], cores[-1]))
+    wait_for(lambda: len(list(runs.glob("three/*/config.yaml"))) == 2)
+    killed.kill()
+    killed.communicate()
+    out, _ = other.communicate(timeout=400)
+    assert other.returncode == 0, out
+    assert "3 of 3 done" in out
+    assert not list(runs.rglob("study.db"))
+    found = {run.config["seed_everything"]: run for run in find_runs(runs)}
+    assert sorted(found) == list(range(3))
+    for seed, run in found.items():
+        arguments = [*FIXED, f"--seed_everything={seed}", f"--runs={tmp_path / 'direct'}"]
+        assert rows(run) == rows(fit([*arguments, "--wandb.mode=disabled"]))
+
+
+def test_a_server_that_does_not_answer_is_one_line(tmp_path):
+    path = written(tmp_path, 1, "one")
+    command = [sys.executable, "-m", "snlab", "sweep", str(path), "--runs", str(tmp_path), "--workers", "1"]
+    command += ["--storage", "postgresql+psycopg://me:secret@127.0.0.1:1/none"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "cannot be opened" in done.stderr
+    assert "secret" not in done.stderr
