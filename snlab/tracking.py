@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from argparse import Namespace
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
 from snlab import names
-from snlab.runs import SAMPLES, RunWriter
+from snlab.runs import SAMPLES, Run, RunWriter
+from snlab.swept import beside, parameters, run_id
 
 INIT_TIMEOUT_SECONDS = 10.0
 
@@ -82,6 +84,8 @@ class WandbMirror(WandbLogger):
 
     Losing W&B never harms a run: where it cannot be reached at the start the mirror is written offline, and
     where it fails later the run goes on without.
+
+    Under a W&B agent the server names the run, and its sweep's parameters are not said again.
     """
 
     def __init__(self, options: WandbOptions, folder: Path, identity: str, config: dict[str, Any]) -> None:
@@ -90,6 +94,7 @@ class WandbMirror(WandbLogger):
         self.folder = folder
         self.identity = identity
         self.config = config
+        self.again = False  # whether a sweep is to give the run, which is not over, to an agent again
         self._lost = False
 
     @property
@@ -108,15 +113,16 @@ class WandbMirror(WandbLogger):
         if mode == "auto":
             mode = _mode(os.environ.get("WANDB_MODE", ""), wandb)
         arguments: dict[str, Any] = {
-            "project": self.options.project,
-            "entity": self.options.entity,
             "group": self.options.group,
             "name": self.folder.name,
-            "id": self.identity,
             "resume": "allow",
             "dir": str(self.folder),
-            "config": self.config,
         }
+        if run_id() is None:
+            place = {"project": self.options.project, "entity": self.options.entity, "id": self.identity}
+            arguments |= place | {"config": self.config}
+        else:  # the agent's environment says where the run belongs
+            arguments["config"] = beside(self.config, parameters())
         settings = wandb.Settings(init_timeout=INIT_TIMEOUT_SECONDS, quiet=True, silent=True, console="off")
         for attempt in dict.fromkeys((mode, "offline", "disabled")):
             try:
@@ -172,11 +178,36 @@ class WandbMirror(WandbLogger):
         """End the W&B run, if one was started."""
         if self._experiment is not None:
             self._experiment.summary["outcome"] = outcome
+            if self.again:
+                self._experiment.mark_preempting()
             self._experiment.finish(exit_code=int(failed))
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """``close`` ends the run, once its outcome is known."""
+
+
+@rank_zero_only
+def replay(run: Run, options: WandbOptions, config: dict[str, Any]) -> None:
+    """Show a run that was over before a W&B agent asked for it: the rows that W&B lacks, and the outcome."""
+    if run_id() is None:
+        return
+    mirror = WandbMirror(options, run.folder, str(run.summary.get("identity")), config)
+    try:
+        shown = mirror.experiment.summary.get(names.GENERATOR_STEP, -1)
+        for step, row in run.rows.items():
+            if step > shown:
+                mirror.log_metrics({name: _with_nan(value) for name, value in row.items()}, step)
+        mirror.close(run.outcome, failed=False)
+    except Exception as error:
+        rank_zero_warn(f"W&B does not show the run, which is over ({_reason(error)})")
+
+
+def _with_nan(value: Any) -> Any:
+    """A value read from a run folder, where null stands for what is not finite."""
+    if isinstance(value, list):
+        return [_with_nan(v) for v in value]
+    return math.nan if value is None else value
 
 
 def _mode(environment: str, wandb: Any) -> Literal["online", "offline", "disabled"]:

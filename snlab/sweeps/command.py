@@ -18,6 +18,7 @@ from snlab.sweeps.cost import estimate
 from snlab.sweeps.display import SweepDisplay, best_of, duration
 from snlab.sweeps.document import Sweep, read_sweep
 from snlab.sweeps.executor import Executor
+from snlab.sweeps.register import register
 from snlab.sweeps.slots import Slot, slots
 from snlab.sweeps.study import Claimed, Study
 from snlab.sweeps.trial import TrialProcess, settle
@@ -110,6 +111,15 @@ def dry_run(file: str, options: SweepOptions, console: Console | None = None) ->
         f"{duration(seconds / min(len(places), count or len(todo)))} on {len(places)} "
         f"({timed} of {settings} settings timed here; start and measurements come on top)"
     )
+    return 0
+
+
+def create(file: str, target: str, console: Console | None = None) -> int:
+    """Create the sweep on W&B, in ``target`` = ENTITY/PROJECT, and say how its agents are started."""
+    console = console or Console(highlight=False, soft_wrap=True)
+    found = read_sweep(file)
+    check(found)
+    console.print(f"snlab agent {register(dict(found.document), target)}")
     return 0
 
 
