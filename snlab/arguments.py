@@ -11,14 +11,17 @@ from typing import Any, NoReturn
 
 import yaml
 from jsonargparse.typing import PositiveInt
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities import rank_zero_only
 
 from snlab.build import build_data, build_gan
 from snlab.environment import DEVICES
 from snlab.errors import UserError, nearest
 from snlab.gan import check_precision
 from snlab.measure import MeasureOptions
+from snlab.parallel import SyncBatchNorm, strategy
 from snlab.resources import experiment
 from snlab.tracking import WandbOptions
 
@@ -59,6 +62,7 @@ class FitCLI(LightningCLI):
             trainer_defaults={
                 "max_epochs": -1,  # one endless epoch: the run's length is generator_steps
                 "devices": int(os.environ.get(DEVICES) or 1),
+                "sync_batchnorm": True,  # several devices train as one would
                 "enable_progress_bar": False,  # trainer_with() is given ours
                 "enable_checkpointing": False,
                 "enable_model_summary": False,
@@ -100,10 +104,26 @@ class FitCLI(LightningCLI):
         self.config_init = self.parser.instantiate_classes(self.config)
         self.datamodule, self.model = self.config_init["data"], self.config_init["model"]
 
-    def trainer_with(self, callbacks: list[Callback], **kwargs: Any) -> Trainer:
-        """The trainer that the configuration describes, with ``callbacks`` after the user's own."""
-        configured = self.config_init["trainer"]["callbacks"] or []
-        return self.instantiate_trainer(callbacks=[*configured, *callbacks], **kwargs)
+    def trainer_with(self, callbacks: list[Callback], plugins: list[Any], **kwargs: Any) -> Trainer:
+        """The trainer that the configuration describes, with ``callbacks`` after the user's own.
+
+        UserError where it asks for devices that are not there.
+        """
+        options = self.config_init["trainer"]
+        configured = options["callbacks"] or []
+        if options["sync_batchnorm"]:
+            plugins = [*plugins, SyncBatchNorm()]
+        try:
+            if options["strategy"] == "auto":
+                kwargs["strategy"] = strategy(
+                    **{k: options[k] for k in ("accelerator", "devices", "num_nodes")}
+                )
+            trainer = self.instantiate_trainer(callbacks=[*configured, *callbacks], plugins=plugins, **kwargs)
+        except MisconfigurationException as error:
+            raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+        # Lightning takes it from a job's environment, whose other tasks may be runs of their own.
+        rank_zero_only.rank = trainer.global_rank  # type: ignore[attr-defined]
+        return trainer
 
 
 def _with_experiments(arguments: Sequence[str]) -> list[str]:

@@ -58,7 +58,7 @@ def build_gan(
         network: an architecture with its options, as in ``standard_cnn(width=0.5)``; ``snlab list networks``
             names all.
         n_dis: discriminator updates a generator update.
-        batch_size: real samples, and generated ones, in a discriminator update.
+        batch_size: real samples, and generated ones, in a discriminator update, of all devices together.
         generator_batch_size: generated samples in a generator update; batch_size if null.
         adam: options of both optimizers.
         generator_adam: options of the generator's optimizer, where they differ.

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from snlab import __version__
+from snlab.environment import first_process
 from snlab.errors import UserError, nearest
+from snlab.swept import noted
 
 USER_MISTAKE = 2
+PROCESS_LOST = 1  # a process of the run ended, and the others with it
 INTERRUPTED = 130  # by Ctrl-C, as shells say it
 REQUEUE = 75  # told to make room, and saved: sysexits.h's "try again later"
 
@@ -34,13 +37,20 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["fit"]:
+        return noted(lambda: _main(arguments))
+    return _main(arguments)
+
+
+def _main(arguments: list[str]) -> int:
     try:
         if arguments[:1] == ["fit"]:  # LightningCLI reads the rest
             return fit(arguments[1:])
         options = _parser().parse_args(arguments)
         return int(options.run(options))
     except UserError as error:
-        print(f"snlab: {error}", file=sys.stderr)
+        if first_process():
+            print(f"snlab: {error}", file=sys.stderr)
         return USER_MISTAKE
     except KeyboardInterrupt:
         print("snlab: interrupted; the same command goes on (of snlab fit, with --resume)", file=sys.stderr)
@@ -55,15 +65,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def fit(arguments: Sequence[str]) -> int:
     from snlab.fit import fit as train
-    from snlab.runs import KILLED
+    from snlab.runs import KILLED, LOST, UNFINISHED
 
     run = train(arguments)
-    reason = f" ({run.summary['reason']})" if run.summary.get("reason") else ""
-    print(f"{run.outcome}{reason} at generator step {run.summary.get('generator_step')}: {run.folder}")
-    if run.outcome == KILLED:
-        print("snlab: the same command with --resume goes on from there", file=sys.stderr)
-        return REQUEUE if reason in (" (stopped by SIGTERM)", " (stopped by SIGUSR1)") else INTERRUPTED
-    return 0
+    if not first_process() or run.outcome == UNFINISHED:  # the run's first process speaks for all
+        return 0
+    reason = run.summary.get("reason")
+    words = f" ({reason})" if reason else ""
+    print(f"{run.outcome}{words} at generator step {run.summary.get('generator_step')}: {run.folder}")
+    if run.outcome != KILLED:
+        return 0
+    print("snlab: the same command with --resume goes on from there", file=sys.stderr)
+    codes = {"stopped by SIGTERM": REQUEUE, "stopped by SIGUSR1": REQUEUE, LOST: PROCESS_LOST}
+    return codes.get(reason or "", INTERRUPTED)
 
 
 def list_names(options: argparse.Namespace) -> int:
@@ -107,8 +121,35 @@ def sweep(options: argparse.Namespace) -> int:
     from snlab.sweeps.command import SweepOptions, dry_run
     from snlab.sweeps.command import sweep as run_sweep
 
+    if options.wandb:
+        from snlab.sweeps.command import create
+
+        return create(options.file, options.wandb)
     given = {field.name: getattr(options, field.name) for field in fields(SweepOptions)}
     return (dry_run if options.dry_run else run_sweep)(options.file, SweepOptions(**given))
+
+
+def agent(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from snlab.sweeps.agents import agents
+    from snlab.sweeps.slots import slots
+
+    places = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
+    return agents(options.sweep, places, Console(), restarts=options.restarts)
+
+
+def slurm(options: argparse.Namespace) -> int:
+    from snlab.sweeps.check import check
+    from snlab.sweeps.document import read_sweep
+    from snlab.sweeps.slurm import from_arguments, script
+    from snlab.sweeps.slurm import slurm as submit
+
+    asked = from_arguments(options)
+    found = read_sweep(options.file)
+    check(found)
+    print(script(found, asked) if options.print else submit(found, asked))
+    return 0
 
 
 def table(options: argparse.Namespace) -> int:
@@ -176,6 +217,18 @@ def _parser() -> Parser:
     )
     one.add_argument("--sampler", default="tpe", help="of a bayes search: tpe or gp (default: %(default)s)")
 
+    one.add_argument(
+        "--wandb", metavar="ENTITY/PROJECT", help="create the sweep on W&B instead of running it"
+    )
+
+    one = command("agent", agent, "Run a W&B sweep's agents on this machine, one a GPU slot.")
+    one.add_argument("sweep", help="ENTITY/PROJECT/ID, as snlab sweep --wandb and wandb sweep print it")
+    _slots(one)
+    one.add_argument("--restarts", type=int, default=3, help="of an agent that dies (default: %(default)s)")
+
+    one = command("slurm", slurm, "Submit a sweep to SLURM: an array of jobs, one executor a node.")
+    _slurm_arguments(one)
+
     one = command("table", table, "Print a table of finished runs.")
     one.add_argument("name", help="which: snlab list tables")
     _runs(one)
@@ -196,6 +249,12 @@ def _runs(parser: Parser) -> None:
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)"
     )
+
+
+def _slurm_arguments(parser: Parser) -> None:
+    from snlab.sweeps.slurm import add_arguments
+
+    add_arguments(parser)
 
 
 def _slots(parser: Parser) -> None:

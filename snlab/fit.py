@@ -22,8 +22,11 @@ from snlab.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
 from snlab.claim import Claim
 from snlab.measure import MeasureOptions, measurements
 from snlab.messages import plain_messages
-from snlab.runs import CHECKPOINTS, DIVERGED, FAILED, FINISHED, KILLED, OVER, Run, RunWriter
-from snlab.tracking import RunFolderLogger, WandbMirror, WandbOptions
+from snlab.parallel import end_with_launcher, lead
+from snlab.runs import CHECKPOINTS, DIVERGED, FAILED, FINISHED, KILLED, LOST, OVER, Run, RunWriter
+from snlab.shares import lost
+from snlab.swept import wanted_again
+from snlab.tracking import RunFolderLogger, WandbMirror, WandbOptions, replay
 
 VERSIONS = ("snlab", "torch", "pytorch-lightning", "torchmetrics", "torch-fidelity", "wandb", "numpy")
 
@@ -31,29 +34,31 @@ VERSIONS = ("snlab", "torch", "pytorch-lightning", "torchmetrics", "torch-fideli
 def fit(arguments: Sequence[str]) -> Run:
     """Train the GAN that ``arguments`` describe, as on the command line; returns its run, read back.
 
+    On several devices each has a process that comes through here; the first of them keeps the run's folder.
     A run that is over already is returned as it is. UserError for what the user can put right.
     """
+    end_with_launcher()
     with plain_messages():
         cli = FitCLI(arguments)
         place = Claim.of(cli.settings)
         over = place.finished()
         if over is not None:
+            replay(over, WandbOptions(**cli.settings["wandb"]), cli.settings)
             return over
         cli.build()
-        checkpoint = Checkpoint(place.folder / CHECKPOINTS, cli.settings["checkpoint_every"])
-        callbacks = [
-            *measurements(
-                MeasureOptions(**cli.settings["measure"]),
-                cli.model,
-                cli.datamodule.dataset,
-                cli.settings["seed_everything"],
-            ),
-            ProgressReport(),
-            checkpoint,
-            StopOnSignal(checkpoint),
-        ]
-        with place.held() as writer:  # nothing is written before everything could be built
-            _train(cli, place, writer, callbacks)
+        writer = RunWriter(place.folder)
+        options = WandbOptions(**cli.settings["wandb"])
+        mirror = WandbMirror(options, place.folder, place.identity, cli.settings)
+        trainer = cli.trainer_with(
+            _callbacks(cli, place), logger=[RunFolderLogger(writer), mirror], plugins=[AtomicCheckpointIO()]
+        )
+        cli.model.check_shares(trainer.world_size)
+        if not trainer.is_global_zero:
+            _train(cli, trainer, place, mirror)
+            return Run(place.folder, cli.settings, {})
+        with place.held():  # nothing is written before everything could be built
+            lead()
+            _record(cli, trainer, place, writer, mirror)
         return Run.read(place.folder)
 
 
@@ -63,30 +68,48 @@ def claim(arguments: Sequence[str]) -> Claim:
         return Claim.of(FitCLI(arguments).settings)
 
 
-def _train(cli: FitCLI, place: Claim, writer: RunWriter, callbacks: list[Callback]) -> None:
-    """Train from the newest good checkpoint, if any, and leave a summary whatever happens."""
-    options = WandbOptions(**cli.settings["wandb"])
-    mirror = WandbMirror(options, place.folder, place.identity, cli.settings)
-    loggers = [RunFolderLogger(writer), mirror]
-    trainer = cli.trainer_with(callbacks, logger=loggers, plugins=[AtomicCheckpointIO()])
-    checkpoint = newest_good(writer.folder / CHECKPOINTS)
+def _callbacks(cli: FitCLI, place: Claim) -> list[Callback]:
+    checkpoint = Checkpoint(place.folder / CHECKPOINTS, cli.settings["checkpoint_every"])
+    measured = measurements(
+        MeasureOptions(**cli.settings["measure"]),
+        cli.model,
+        cli.datamodule.dataset,
+        cli.settings["seed_everything"],
+    )
+    return [*measured, ProgressReport(), checkpoint, StopOnSignal(checkpoint)]
+
+
+def _train(cli: FitCLI, trainer: Trainer, place: Claim, mirror: WandbMirror) -> tuple[str, str | None]:
+    """Train from the newest good checkpoint, if any; returns the outcome and its reason."""
+    try:
+        trainer.fit(cli.model, cli.datamodule, ckpt_path=newest_good(place.folder / CHECKPOINTS))
+    except Diverged as error:
+        return DIVERGED, str(error)
+    except Stopped as stop:
+        mirror.again = wanted_again(stop.signal)
+        return KILLED, str(stop)
+    except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C
+        return KILLED, "interrupted"
+    except RuntimeError as error:
+        if not lost(error):
+            raise
+        return KILLED, LOST
+    return FINISHED if trainer.global_step >= trainer.max_steps else KILLED, None
+
+
+def _record(cli: FitCLI, trainer: Trainer, place: Claim, writer: RunWriter, mirror: WandbMirror) -> None:
+    """Train, and leave a summary whatever happens."""
+    checkpoint = newest_good(place.folder / CHECKPOINTS)
     writer.go_on_from(checkpoint_step(checkpoint) if checkpoint else 0)
     outcome, reason = FAILED, None
     try:
-        trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint)
-        outcome = FINISHED if trainer.global_step >= trainer.max_steps else KILLED
-    except Diverged as error:
-        outcome, reason = DIVERGED, str(error)
-    except Stopped as stop:
-        outcome, reason = KILLED, str(stop)
-    except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C, or a signal before the first update
-        outcome, reason = KILLED, "interrupted"
+        outcome, reason = _train(cli, trainer, place, mirror)
     except BaseException as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise
     finally:
         writer.write_summary(_summary(trainer, place, outcome, reason))
-        _close(mirror, options, writer, outcome)
+        _close(mirror, writer, outcome)
 
 
 def _summary(trainer: Trainer, place: Claim, outcome: str, reason: str | None) -> dict[str, Any]:
@@ -115,11 +138,11 @@ def _machine(device: torch.device) -> str:
     return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
 
 
-def _close(mirror: WandbMirror, options: WandbOptions, writer: RunWriter, outcome: str) -> None:
+def _close(mirror: WandbMirror, writer: RunWriter, outcome: str) -> None:
     """End the W&B run. The run's own folder is complete by now: what fails here is said and no more."""
     try:
         checkpoint = newest_good(writer.folder / CHECKPOINTS)
-        if options.checkpoints and checkpoint is not None:
+        if mirror.options.checkpoints and checkpoint is not None:
             mirror.upload_checkpoint(checkpoint)
         mirror.close(outcome, failed=outcome not in OVER)
     except Exception as error:

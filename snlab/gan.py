@@ -19,6 +19,7 @@ from snlab.errors import UserError
 from snlab.evaluation import evaluating, frozen
 from snlab.losses import Loss
 from snlab.normalizers import Normalizer
+from snlab.shares import gathered, part, processes
 from snlab.streams import Streams
 
 LOSSES = (names.LOSS_DISCRIMINATOR, names.LOSS_PENALTY, names.LOSS_GENERATOR)
@@ -64,15 +65,13 @@ class GAN(LightningModule):
         latent_dim: dimension of the standard normal latents.
         seed: of the streams ``data``, ``latents`` and ``penalty``.
         n_dis: discriminator updates a generator update.
-        batch_size: real samples, and generated ones, in a discriminator update.
+        batch_size: real samples, and generated ones, in a discriminator update, of all devices together.
         generator_batch_size: generated samples in a generator update; batch_size if None.
         adam: options of both optimizers.
         generator_adam: options of the generator's, where they differ.
         decay_from: generator step from which both learning rates fall linearly, to 0 at the last step.
         ema_decay: decay of the exponential moving average of the generator, which is then what is scored.
     """
-
-    loss_totals: Tensor
 
     def __init__(
         self,
@@ -115,17 +114,18 @@ class GAN(LightningModule):
         self.decay_from = decay_from
         self.ema = _moving_average(generator, ema_decay) if ema_decay is not None else None
         self.streams = Streams(seed, "data", "latents", "penalty")
-        # Sums since the last log of LOSSES, and the steps summed: on the device, so that no step waits.
-        self.register_buffer("loss_totals", torch.zeros(len(LOSSES) + 1))
+        # Sums since the last log of LOSSES, and the steps summed: on the device, so that no step waits. Each
+        # process has its share's, so this is no buffer, which are the same in all of them.
+        self.loss_totals = torch.zeros(len(LOSSES) + 1)
 
     # ---- one generator update (Algorithm 1) -------------------------------------------------------------
 
     def training_step(self, data: DataSet, batch_index: int) -> None:
         generator_optimizer, discriminator_optimizer = cast(list[LightningOptimizer], self.optimizers())
         for _ in range(self.n_dis):
-            real = data.sample(self.batch_size, self.streams["data"])  # (batch, *sample_shape)
+            real = part(data.sample(self.batch_size, self.streams["data"]))  # (batch, *sample_shape)
             with torch.no_grad():
-                fake = self.generator(self.latents(self.batch_size))  # (batch, *sample_shape)
+                fake = self.generator(part(self.latents(self.batch_size)))  # (batch, *sample_shape)
             self.normalizer.before_update(self.discriminator)
             with parametrize.cached():  # each weight is normalised once an update
                 loss = self.loss.discriminator(self.discriminator(real), self.discriminator(fake))
@@ -137,7 +137,7 @@ class GAN(LightningModule):
             self.loss_totals[:2] += torch.stack((loss, penalty)).detach() / self.n_dis
 
         with frozen(self.discriminator):
-            fake = self.generator(self.latents(self.generator_batch_size))  # (batch, *sample_shape)
+            fake = self.generator(part(self.latents(self.generator_batch_size)))  # (batch, *sample_shape)
             loss = self.loss.generator(self.discriminator(fake))
             generator_optimizer.zero_grad()
             self.manual_backward(loss)
@@ -167,7 +167,18 @@ class GAN(LightningModule):
 
     def setup(self, stage: str) -> None:
         check_precision(self.trainer.precision)
-        self.streams.place(self.trainer.strategy.root_device)
+        self.check_shares(self.trainer.world_size)
+        device = self.trainer.strategy.root_device
+        self.streams.place(device)
+        self.loss_totals = self.loss_totals.to(device)
+
+    def check_shares(self, devices: int) -> None:
+        """UserError where a batch cannot be shared evenly by so many devices."""
+        for name in ("batch_size", "generator_batch_size"):
+            if getattr(self, name) % devices:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}; {devices} devices want a multiple of {devices}"
+                )
 
     def configure_optimizers(self) -> Any:
         optimizers = [self.generator_adam.optimizer(self.generator), self.adam.optimizer(self.discriminator)]
@@ -180,10 +191,23 @@ class GAN(LightningModule):
         return max(0.0, (total - generator_step) / (total - self.decay_from))
 
     def mean_losses(self) -> dict[str, float]:
-        """Means of the losses since the last call, by logged name; waits for the device."""
-        *sums, steps = self.loss_totals.tolist()
+        """Means of the losses since the last call, by logged name; waits for every process and its device."""
+        *sums, steps = self._totals_of_all().mean(0).tolist()
         self.loss_totals.zero_()
         return {name: total / max(steps, 1) for name, total in zip(LOSSES, sums, strict=True)}
+
+    def _totals_of_all(self) -> Tensor:
+        """Every process's loss totals, (processes, losses + 1)."""
+        return gathered(self.loss_totals[None], processes())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["loss_totals"] = self._totals_of_all()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        totals: Tensor = checkpoint["loss_totals"]
+        if len(totals) == processes():
+            totals = part(totals)
+        self.loss_totals.copy_(totals.mean(0))
 
 
 def check_precision(precision: str | int | None) -> None:

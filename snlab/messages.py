@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from snlab.environment import first_process
+
 LIBRARIES = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
 
 
@@ -30,4 +32,5 @@ def plain_messages() -> Iterator[None]:
 
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    if first_process():
+        print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)

@@ -33,6 +33,7 @@ FINISHED = "finished"
 DIVERGED = "diverged"  # non-finite loss or weights: a result, not an error
 FAILED = "failed"
 KILLED = "killed"
+LOST = "another process of this run ended"  # a reason for which a run is killed
 UNFINISHED = "unfinished"  # no summary: still running, or ended without a word
 OVER = (FINISHED, DIVERGED)  # outcomes that running the same trial again would only repeat
 

@@ -271,3 +271,20 @@ def test_refuses_what_means_nothing(options, what):
 def test_adam_refuses_what_means_nothing(options):
     with pytest.raises(UserError, match=next(iter(options))):
         Adam(**options)
+
+
+def test_losses_of_several_processes_go_on_in_one():
+    """A run saved by two processes and gone on with by one has the means of what both had summed."""
+    gan = build_gan([1, 16, 16], network="standard_cnn(width=0.125)")
+    gan.on_load_checkpoint({"loss_totals": torch.tensor([[1.0, 0.0, 4.0, 2.0], [3.0, 2.0, 0.0, 2.0]])})
+    assert gan.mean_losses() == {"loss/discriminator": 1.0, "loss/penalty": 0.5, "loss/generator": 1.0}
+    saved: dict = {}
+    gan.on_save_checkpoint(saved)
+    assert torch.equal(saved["loss_totals"], torch.zeros(1, 4))
+
+
+def test_batches_are_shared_evenly():
+    gan = build_gan([1, 16, 16], network="standard_cnn(width=0.125)", batch_size=6, generator_batch_size=4)
+    gan.check_shares(2)
+    with pytest.raises(UserError, match="generator_batch_size is 4; 3 devices want a multiple of 3"):
+        gan.check_shares(3)

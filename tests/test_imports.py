@@ -15,21 +15,22 @@ ROOT = Path(snlab.__file__).parent
 
 # From the bottom up. A module imports from rows below its own; of its own row, only what is in the same part.
 ROWS = [
-    {"errors", "names"},
+    {"errors", "names", "environment"},
     {
         "registry",
         "layers",
         "power_iteration",
         "evaluation",
         "options",
-        "environment",
+        "shares",
         "streams",
+        "swept",
         "runs",
         "resources",
         "messages",
     },
     {"normalizers", "networks", "losses", "data", "diagnostics", "metrics", "checkpoints"},
-    {"gan", "callbacks", "results", "tracking"},
+    {"gan", "callbacks", "parallel", "results", "tracking"},
     {"build", "measure"},
     {"claim", "arguments"},
     {"fit", "doctor"},

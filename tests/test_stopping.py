@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
 
+from snlab.callbacks.checkpoint import Checkpoint
+from snlab.callbacks.stopping import ECHO_SECONDS, StopOnSignal
 from snlab.runs import Run
 
 STEPS = 60
@@ -26,8 +29,11 @@ COMMAND = [
 ]
 
 
-def finish(folder: Path) -> Run:
-    done = subprocess.run([*COMMAND, "--runs", folder], capture_output=True, text=True, timeout=120)
+TWO_PROCESSES = ("--trainer.devices", "2", "--trainer.accelerator", "cpu")
+
+
+def finish(folder: Path, *more: str) -> Run:
+    done = subprocess.run([*COMMAND, "--runs", folder, *more], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = folder.iterdir()
     run = Run.read(path)
@@ -69,7 +75,7 @@ def same(a, b, where: str = "") -> None:
 
 def assert_equal(run: Run, other: Run) -> None:
     """Weights, averages, optimizers, power-iteration vectors, random streams, metrics, samples, summary."""
-    name = f"checkpoints/step-{STEPS:08d}.ckpt"
+    name = max((run.folder / "checkpoints").glob("*.ckpt")).relative_to(run.folder)
     loaded = [torch.load(r.folder / name, weights_only=True) for r in (run, other)]
     same(*(_without_clock(checkpoint) for checkpoint in loaded))
     lines = [
@@ -88,9 +94,9 @@ def _without_clock(value):
     return value
 
 
-def started(folder: Path) -> subprocess.Popen[str]:
+def started(folder: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*COMMAND, "--runs", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "--runs", folder, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -118,6 +124,29 @@ def test_a_signal_saves_at_the_end_of_the_update(number, code, undisturbed, tmp_
     assert 0 < step < STEPS
     assert (folder / f"checkpoints/step-{step:08d}.ckpt").exists()
     assert_equal(finish(tmp_path), undisturbed)
+
+
+@pytest.mark.parametrize(("number", "through"), [("SIGINT", 1), ("SIGTERM", 0), ("SIGUSR1", 0)])
+def test_only_a_second_ctrl_c_stops_at_once(number, through, tmp_path):
+    """A scheduler's signal comes to the run from the scheduler and from the executor: twice is once."""
+    number = getattr(signal, number)
+    heard: list[int] = []
+    before = signal.signal(number, lambda received, _: heard.append(received))
+    callback = StopOnSignal(Checkpoint(tmp_path, every=1))
+    try:
+        callback.setup(Trainer(logger=False, enable_checkpointing=False, accelerator="cpu"), None, "fit")
+        os.kill(os.getpid(), number)
+        assert (callback.received, heard) == (number, [])
+        os.kill(os.getpid(), number)
+        assert heard == []  # a launcher passes on what its processes have heard themselves
+        callback._at -= ECHO_SECONDS
+        os.kill(os.getpid(), number)
+        assert len(heard) == through
+        callback.on_train_end(None, None)
+        os.kill(os.getpid(), number)
+        assert len(heard) == through + 1
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -156,3 +185,68 @@ def test_a_kill_within_a_line_and_within_a_checkpoint(undisturbed, tmp_path):
     partial.write_bytes(newest.read_bytes()[:1000])
     partial.with_name(partial.name + ".sha256").write_text("0" * 64)
     assert_equal(finish(tmp_path), undisturbed)
+
+
+# ---- one run in two processes ---------------------------------------------------------------------------
+
+
+def second_process(first: subprocess.Popen[str]) -> int:
+    """The process id of what Lightning started for the second device."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            environment = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if {b"LOCAL_RANK=1", f"SNLAB_LAUNCHER={first.pid}".encode()} <= set(environment):
+            return int(path.parent.name)
+    raise AssertionError("there is no second process")
+
+
+def wait_for_the_end_of(process: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while Path(f"/proc/{process}").exists():
+        assert time.monotonic() < end, f"process {process} is still there"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_pair(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return finish(tmp_path_factory.mktemp("undisturbed_pair"), *TWO_PROCESSES)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes through /proc")
+def test_two_processes_stop_as_one_and_go_on_bit_for_bit(undisturbed_pair, tmp_path):
+    """A minute: five starts of two processes, each ended in another way but the last."""
+    steps = []
+    for number, to in [("SIGTERM", "both"), ("SIGTERM", "first"), ("SIGUSR1", "second"), ("SIGINT", "both")]:
+        first = started(tmp_path, *TWO_PROCESSES)
+        wait_for_training(first)
+        second = second_process(first)
+        for process in {"both": (first.pid, second), "first": (first.pid,), "second": (second,)}[to]:
+            os.kill(process, getattr(signal, number))
+        out, err = first.communicate(timeout=30)
+        wait_for_the_end_of(second, seconds=5)
+        assert first.returncode == (130 if number == "SIGINT" else 75), out + err
+        assert "Traceback" not in err
+        (folder,) = tmp_path.iterdir()
+        stopped = Run.read(folder)
+        assert stopped.summary["reason"] == f"stopped by {number}"
+        steps.append(stopped.summary["generator_step"])
+        assert (folder / f"checkpoints/step-{steps[-1]:08d}.ckpt").exists()
+    assert steps == sorted(set(steps))
+    assert steps[-1] < STEPS
+    assert_equal(finish(tmp_path, *TWO_PROCESSES), undisturbed_pair)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes through /proc")
+@pytest.mark.parametrize("killed", ["first", "second"])
+def test_the_end_of_one_process_is_the_end_of_both(killed, tmp_path):
+    first = started(tmp_path, *TWO_PROCESSES)
+    wait_for_training(first)
+    second = second_process(first)
+    os.kill(first.pid if killed == "first" else second, signal.SIGKILL)
+    out, err = first.communicate(timeout=30)
+    wait_for_the_end_of(second, seconds=30)
+    if killed == "second":  # unless Lightning ends the first before it has noticed itself
+        assert first.returncode in (1, -signal.SIGKILL), out + err
+        assert "Traceback" not in err

@@ -34,7 +34,7 @@ class Checkpoint(Callback):
     def save(self, trainer: Trainer) -> None:
         """Save the run as it is after the present generator step, and drop the oldest beyond ``keep``."""
         path = checkpoint_path(self.folder, trainer.global_step)
-        if not is_whole(path):
+        if not trainer.strategy.broadcast(is_whole(path)):  # saving takes every process
             trainer.save_checkpoint(path)
         if trainer.is_global_zero:
             for old in checkpoints(self.folder)[self.keep :]:

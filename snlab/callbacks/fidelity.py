@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
@@ -12,13 +14,16 @@ from snlab.callbacks.probe import generate
 from snlab.data import Density
 from snlab.data.dataset import to_uint8
 from snlab.metrics.extractors import Extractor, Features
-from snlab.metrics.fidelity import fidelity, real_features
+from snlab.metrics.fidelity import fidelity, real_images
 from snlab.metrics.modes import modes
 from snlab.metrics.protocols import Protocol
+from snlab.shares import buffers_of_the_first, gathered, part, together
 
 
 class Fidelity(Measurement):
     """Logs ``fid/E``, ``kid/E`` and the protocol's other scores, E the extractor's name.
+
+    Every process generates and looks at its share of the images; the first scores them.
 
     Args:
         extractor: what looks at the images.
@@ -27,6 +32,8 @@ class Fidelity(Measurement):
         latents: (n, latent_dim), the same at every measurement; as many as the protocol generates.
         every: as for every measurement.
     """
+
+    everywhere = True
 
     def __init__(
         self, extractor: Extractor, protocol: Protocol, images: Tensor, latents: Tensor, every: float = 0.05
@@ -44,9 +51,21 @@ class Fidelity(Measurement):
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         if self._real is None:
-            self._real = real_features(self.extractor, self.images.to(module.device), self.protocol)
-        fake = torch.cat([to_uint8(generate(module, z.to(module.device))) for z in self.latents.split(1000)])
-        return fidelity(self._real, self.extractor.features(fake), self.protocol)
+            images = real_images(self.images, self.protocol)
+            self._real = self._features(lambda: part(images).to(module.device), len(images))
+        buffers_of_the_first(module.children())
+        fake = self._features(lambda: self._generated(module), len(self.latents))
+        return fidelity(self._real, fake, self.protocol) if trainer.is_global_zero else {}
+
+    def _generated(self, module: LightningModule) -> Tensor:
+        """This process's share of the generated images, uint8."""
+        latents = part(self.latents).split(1000)
+        return torch.cat([to_uint8(generate(module, z.to(module.device))) for z in latents])
+
+    def _features(self, share: Callable[[], Tensor], n: int) -> Features:
+        """The features of ``n`` images, of which ``share()`` gives each process its own."""
+        own = together(lambda: self.extractor.features(share()))
+        return Features(gathered(own.features, n), gathered(own.logits, n), own.extractor)
 
 
 class Modes(Measurement):

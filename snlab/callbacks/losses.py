@@ -18,8 +18,10 @@ class Diverged(Exception):  # noqa: N818  not an error
 class Losses(Measurement):
     """Logs what the module's ``mean_losses()`` gives, the means since the last log.
 
-    Raises Diverged where one of them, or a weight, is not finite.
+    Raises Diverged where one of them, or a weight, is not finite: in every process, as all have the same.
     """
+
+    everywhere = True
 
     def logs(self, module: LightningModule) -> set[str]:
         return {names.LOSS_DISCRIMINATOR, names.LOSS_GENERATOR, names.LOSS_PENALTY}

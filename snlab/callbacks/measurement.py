@@ -51,9 +51,13 @@ class Measurement(Callback, ABC):
 
     What cannot be measured is said in one line and left out: training goes on.
 
+    Of the processes of one run the first measures alone, where a subclass does not say otherwise.
+
     Args:
         every: generator steps between two measurements, or below 1 the share of the run between them.
     """
+
+    everywhere = False  # whether every process of the run takes part
 
     def __init__(self, every: float = 0.01) -> None:
         self.every = checked(every)
@@ -70,6 +74,8 @@ class Measurement(Callback, ABC):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if not (self.everywhere or trainer.is_global_zero):
+            return
         if not due(trainer.global_step, self.every, trainer.max_steps):
             return
         start = time.perf_counter()

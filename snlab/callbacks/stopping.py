@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from snlab.callbacks.checkpoint import Checkpoint
+from snlab.shares import Agreement
 
 # SIGTERM and SIGUSR1 are how schedulers announce that a job must make room; SIGINT is Ctrl-C.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+ECHO_SECONDS = 2.0  # so long may a launcher take to pass on what its processes have received themselves
 
 
 class Stopped(Exception):  # noqa: N818  not an error
@@ -26,29 +29,40 @@ class Stopped(Exception):  # noqa: N818  not an error
 class StopOnSignal(Callback):
     """On a signal, lets the update in progress finish, saves, and raises Stopped. Stands last.
 
-    A second signal of the same kind does what it did before the run: a second Ctrl-C stops at once.
+    A signal to one process of a run stops all of them after the same update. A second Ctrl-C stops at once;
+    the others may come twice, for a scheduler tells every process of a job, and a sweep's executor its runs.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self.received: int | None = None
+        self.received = 0  # the signal's number
         self._before: dict[int, Any] = {}
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Here, after Lightning has set its own handlers, which would end the run without saving it.
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        # In the place of Lightning's own handlers, which would end the run without saving it, and talk to the
+        # other processes from within the handler, who may be talking of something else.
+        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._agreement = Agreement()
+
     def _receive(self, number: int, _: FrameType | None) -> None:
-        self.received = number
-        signal.signal(number, self._before[number])
+        if not self.received:
+            self.received, self._at = number, time.monotonic()
+        elif number == signal.SIGINT and time.monotonic() - self._at > ECHO_SECONDS:
+            signal.signal(number, self._before[number])
+            signal.raise_signal(number)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self.received is not None and trainer.global_step < trainer.max_steps:
-            self.checkpoint.save(trainer)
-            raise Stopped(self.received)
+        if trainer.global_step < trainer.max_steps:
+            received = self._agreement.largest(self.received)
+            if received:
+                self.checkpoint.save(trainer)
+                raise Stopped(received)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._restore()

@@ -19,15 +19,20 @@ from snlab.metrics.protocols import PROTOCOLS, Protocol
 PAIRS_AT_ONCE = 5_000  # rows of the distance matrices held at a time: 1 GB against 50000 columns
 
 
-def real_features(extractor: Extractor, images: Tensor, protocol: Protocol) -> Features:
-    """Features of the real side: of ``protocol.n_real`` of the ``images`` (N, C, H, W), uint8, or all.
+def real_images(images: Tensor, protocol: Protocol) -> Tensor:
+    """The real side: ``protocol.n_real`` of the ``images`` (N, C, H, W), or all.
 
-    Which ones is drawn, always alike, for a data set may be sorted by label. Compute them once a run.
+    Which ones is drawn, always alike, for a data set may be sorted by label.
     """
-    if len(images) > protocol.n_real:
-        drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: protocol.n_real]
-        images = images[drawn.to(images.device)]
-    return extractor.features(images)
+    if len(images) <= protocol.n_real:
+        return images
+    drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: protocol.n_real]
+    return images[drawn.to(images.device)]
+
+
+def real_features(extractor: Extractor, images: Tensor, protocol: Protocol) -> Features:
+    """Features of the real side of ``images``, uint8 (N, C, H, W). Compute them once a run."""
+    return extractor.features(real_images(images, protocol))
 
 
 def fidelity(real: Features, fake: Features, protocol: Protocol = PROTOCOLS["embedded"]) -> dict[str, float]:

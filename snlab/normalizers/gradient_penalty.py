@@ -11,6 +11,7 @@ from torch import Tensor
 from snlab.errors import nearest
 from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
 from snlab.options import check_positive
+from snlab.shares import part, whole
 
 # How far a gradient's norm is from what is wanted, given norm - target.
 EXCESS: dict[str, Callable[[Tensor], Tensor]] = {"two_sided": lambda x: x, "one_sided": F.relu}
@@ -44,7 +45,8 @@ class GradientPenalty(Normalizer):
         fake: Tensor,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        epsilon = torch.rand(len(real), generator=generator, device=real.device, dtype=real.dtype)
+        n = whole(len(real))
+        epsilon = part(torch.rand(n, generator=generator, device=real.device, dtype=real.dtype))  # (batch,)
         between = torch.lerp(fake, real, epsilon.view(-1, *[1] * (real.ndim - 1)))  # (batch, ...)
         between.requires_grad_()
         logits = discriminator(between)

@@ -66,7 +66,7 @@ def seconds_a_step(arguments: Sequence[str]) -> float:
     cli = FitCLI([*arguments, f"--generator_steps={STEPS + 1}"])
     cli.build()
     clock = _Clock()
-    trainer = cli.trainer_with([clock], logger=False)
+    trainer = cli.trainer_with([clock], [], logger=False)
     trainer.fit(cli.model, cli.datamodule)
     times = torch.tensor(clock.times, dtype=torch.float64)
     return float(times.diff().median())
