@@ -48,7 +48,7 @@ def sweep(file: str, options: SweepOptions, console: Console | None = None) -> i
     0 when every trial has a result, 1 where one failed for good, 75 or 130 after a signal. UserError, before
     anything starts, where the file or an option is wrong.
     """
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, soft_wrap=True)
     found = _checked(file, options)
     places = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
     if found.method != "grid" and found.run_cap is None:

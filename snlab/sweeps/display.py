@@ -54,7 +54,7 @@ class SweepDisplay:
             self._live.stop()
 
     def say(self, line: str) -> None:
-        self.console.print(Text(line))
+        self.console.print(Text(line), soft_wrap=True)
 
     def update(self, running: Sequence[TrialProcess], places: Sequence[Place]) -> None:
         if self._live is None or time.monotonic() - self._shown < REFRESH_SECONDS or not places:

@@ -15,7 +15,7 @@ from snlab.sweeps.trial import ERROR, TrialProcess
 
 POLL_SECONDS = 0.2
 CLAIM_SECONDS = 2.0  # between two looks for a trial where there was none
-PATIENCE_SECONDS = 120.0  # for a run that was asked to save and end
+PATIENCE_SECONDS = 90.0  # for a run that was asked to save and end: less than a scheduler gives
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -50,6 +50,7 @@ class Executor:
         self.display = display
         self.running: list[TrialProcess] = []
         self.stopped_by: int | None = None
+        self._said = False
         self._beat_at = self._claim_at = 0.0
         self._places: list[Place] = []
 
@@ -58,6 +59,7 @@ class Executor:
         with self._signals():
             try:
                 while not self._finished():
+                    self._say_once_if_stopped()
                     self._look_after_running()
                     if self.stopped_by is None:
                         self._fill_slots()
@@ -66,6 +68,11 @@ class Executor:
             finally:  # an error of ours harms no run: each saves, and its trial is given back
                 self._stop_all()
         return self.study.places()
+
+    def _say_once_if_stopped(self) -> None:
+        if self.stopped_by is not None and not self._said:
+            self._said = True
+            self.display.say(f"{signal.Signals(self.stopped_by).name}: {len(self.running)} runs save and end")
 
     # ---- the loop's parts -------------------------------------------------------------------------------
 
@@ -182,6 +189,4 @@ class Executor:
                 signal.signal(number, handler)
 
     def _receive(self, number: int, _: FrameType | None) -> None:
-        if self.stopped_by is None:
-            self.display.say(f"{signal.Signals(number).name}: {len(self.running)} runs save and end")
-        self.stopped_by = number
+        self.stopped_by = self.stopped_by or number  # said in the loop: a handler may interrupt a print
