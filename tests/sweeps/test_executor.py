@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 import signal
@@ -229,3 +230,7 @@ def test_a_gpu_never_holds_more_runs_than_it_should(per_run, per_gpu, tmp_path, 
         ]
         at_once = max(at_once, len(sharing))
     assert at_once <= per_gpu
+    if per_gpu == 1:  # two seconds at most from one run on a GPU to the next, Python's own start included
+        for gpus in {line["gpus"] for line in lines}:
+            turns = sorted((line["start"], line["end"]) for line in lines if line["gpus"] == gpus)
+            assert all(later[0] - earlier[1] < 2 for earlier, later in itertools.pairwise(turns))
