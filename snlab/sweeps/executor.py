@@ -93,7 +93,10 @@ class Executor:
             if claimed is None:
                 self._claim_at = time.monotonic() + CLAIM_SECONDS
                 return
-            self.running.append(self.prepare(claimed, slot))
+            trial = self.prepare(claimed, slot)
+            self.running.append(trial)
+            self._start_or_adopt(trial)
+            self._beat_at = 0.0  # what is shown has changed
 
     def _look_after_running(self) -> None:
         beat = time.monotonic() > self._beat_at
@@ -102,6 +105,9 @@ class Executor:
                 self.study.beat(trial.claimed.trial)
                 if not self.study.is_mine(trial.claimed.trial):  # the machine slept past the lease
                     trial.stop()
+                    if trial.process is None:
+                        self.running.remove(trial)
+                        continue
             if trial.process is None:
                 self._start_or_adopt(trial)
             elif trial.poll() is not None:
@@ -140,7 +146,7 @@ class Executor:
 
     def _ended(self, trial: TrialProcess) -> None:
         self.running.remove(trial)
-        self._claim_at = 0.0
+        self._claim_at = self._beat_at = 0.0
         name = trial.folder.name
         if not self.study.is_mine(trial.claimed.trial):
             self.display.say(f"{name}: taken over by another executor")
