@@ -124,6 +124,7 @@ def assert_as_undisturbed(folder: Path, undisturbed: dict[str, Run]) -> None:
     assert table(found) == table(expected)
 
 
+@pytest.mark.timeout(900)
 def test_twelve_trials_three_workers_and_kills(tmp_path, undisturbed):
     """One worker killed, then the executor, each with kill -9; then it is started again. Nothing is lost.
 
@@ -140,7 +141,7 @@ def test_twelve_trials_three_workers_and_kills(tmp_path, undisturbed):
     wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in orphans), 60)
 
     second = executor(path, runs, 3)
-    out, _ = second.communicate(timeout=240)
+    out, _ = second.communicate(timeout=480)
     assert second.returncode == 0, out
     assert "12 of 12 done" in out
     assert {p.name for p in (runs / "twelve").iterdir() if p.is_dir()} == set(undisturbed)
@@ -152,6 +153,7 @@ def test_twelve_trials_three_workers_and_kills(tmp_path, undisturbed):
     assert "12 of 12 done" in out
 
 
+@pytest.mark.timeout(900)
 def test_two_executors_share_a_sweep_and_a_signal_gives_back(tmp_path, undisturbed):
     path, runs = written(tmp_path, [0], "four"), tmp_path / "runs"
     two = [executor(path, runs, 2) for _ in range(2)]
@@ -161,7 +163,7 @@ def test_two_executors_share_a_sweep_and_a_signal_gives_back(tmp_path, undisturb
     assert two[0].returncode == 130, out
     assert "the same command goes on from here" in out
     assert "Traceback" not in out
-    out, _ = two[1].communicate(timeout=240)
+    out, _ = two[1].communicate(timeout=480)
     assert two[1].returncode == 0, out
     assert "4 of 4 done" in out
     assert_as_undisturbed(runs / "four", undisturbed)
