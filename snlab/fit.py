@@ -22,7 +22,7 @@ from snlab.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
 from snlab.claim import Claim
 from snlab.measure import MeasureOptions, measurements
 from snlab.messages import plain_messages
-from snlab.parallel import end_with_launcher, lead
+from snlab.parallel import end_with_launcher, leading
 from snlab.runs import CHECKPOINTS, DIVERGED, FAILED, FINISHED, KILLED, LOST, OVER, Run, RunWriter
 from snlab.shares import lost
 from snlab.swept import wanted_again
@@ -56,8 +56,7 @@ def fit(arguments: Sequence[str]) -> Run:
         if not trainer.is_global_zero:
             _train(cli, trainer, place, mirror)
             return Run(place.folder, cli.settings, {})
-        with place.held():  # nothing is written before everything could be built
-            lead()
+        with place.held(), leading():  # nothing is written before everything could be built
             _record(cli, trainer, place, writer, mirror)
         return Run.read(place.folder)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -54,9 +56,14 @@ def strategy(accelerator: Any, devices: Any, num_nodes: int) -> DDPStrategy | st
 # ---- the end of one process is the end of all -----------------------------------------------------------
 
 
-def lead() -> None:
-    """Tell the processes that Lightning will start from this one whom to end with."""
+@contextmanager
+def leading() -> Iterator[None]:
+    """Tell the processes that Lightning starts from this one, inside, whom to end with."""
     os.environ[LAUNCHER] = str(os.getpid())
+    try:
+        yield
+    finally:
+        os.environ.pop(LAUNCHER, None)
 
 
 def end_with_launcher() -> None:
@@ -65,6 +72,8 @@ def end_with_launcher() -> None:
     Else a process would be left waiting on a GPU, or for a first word, for half an hour.
     """
     launcher = os.environ.get(LAUNCHER)
+    if torch.distributed.is_torchelastic_launched():
+        return  # torchrun ends its processes itself
     if launcher is not None and int(os.environ.get("LOCAL_RANK", 0)) > 0:
         threading.Thread(target=_watch, args=(int(launcher),), daemon=True).start()
 
