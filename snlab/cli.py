@@ -12,13 +12,10 @@ from typing import Any, NoReturn
 
 from snlab import __version__
 from snlab.environment import first_process
-from snlab.errors import UserError, nearest
+from snlab.errors import INTERRUPTED, REQUEUE, USER_MISTAKE, UserError, nearest
 from snlab.swept import noted
 
-USER_MISTAKE = 2
 PROCESS_LOST = 1  # a process of the run ended, and the others with it
-INTERRUPTED = 130  # by Ctrl-C, as shells say it
-REQUEUE = 75  # told to make room, and saved: sysexits.h's "try again later"
 
 LISTS = ("normalizers", "losses", "networks", "datasets", "experiments", "sweeps", "tables", "figures")
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# Exit codes of the commands.
+USER_MISTAKE = 2
+REQUEUE = 75  # told to make room, and saved: sysexits.h's "try again later"
+INTERRUPTED = 130  # by Ctrl-C, as shells say it
+
 
 class UserError(Exception):
     """Something the user can put right: the command line prints its one line and exits with code 2."""

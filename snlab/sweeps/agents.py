@@ -14,14 +14,13 @@ from types import FrameType
 
 from rich.console import Console
 
-from snlab.errors import UserError
+from snlab.errors import INTERRUPTED, REQUEUE, UserError
 from snlab.sweeps.keeper import Keeper, say, stop_all
 from snlab.sweeps.register import need_login, reason
 from snlab.sweeps.slots import Slot
 
 POLL_SECONDS = 0.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
-INTERRUPTED, REQUEUE = 130, 75
 
 
 def agents(

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from snlab.errors import UserError
+from snlab.errors import INTERRUPTED, REQUEUE, UserError
 from snlab.runs import CONFIG, OVER, Run
 from snlab.sweeps.check import Planned, check, plan, quiet
 from snlab.sweeps.cost import estimate
@@ -22,9 +22,6 @@ from snlab.sweeps.register import register
 from snlab.sweeps.slots import Slot, slots
 from snlab.sweeps.study import Claimed, Study
 from snlab.sweeps.trial import TrialProcess, settle
-
-INTERRUPTED = 130
-REQUEUE = 75
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from typing import Protocol
 from rich.console import Console
 
 from snlab.environment import RUN_LOG
+from snlab.errors import INTERRUPTED, REQUEUE
 from snlab.sweeps.slots import Slot
 
-STOPPED = (75, 130)  # exit codes of a run that was stopped, and can go on
+STOPPED = (REQUEUE, INTERRUPTED)  # exit codes of a run that was stopped, and can go on
 POLL_SECONDS = 0.2
 
 

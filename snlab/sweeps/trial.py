@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from snlab.callbacks.progress import progress_in
 from snlab.claim import LOCK
+from snlab.errors import INTERRUPTED, REQUEUE
 from snlab.runs import CONFIG, OVER, Run, read_metrics
 from snlab.sweeps.check import Planned
 from snlab.sweeps.slots import Slot
@@ -112,7 +113,7 @@ class TrialProcess:
             return OUT_OF_MEMORY, reason
         if code < 0:
             return KILLED, f"killed by {signal.Signals(-code).name}"
-        if code in (75, 130) or "in use by another process" in reason:
+        if code in (REQUEUE, INTERRUPTED) or "in use by another process" in reason:
             return KILLED, reason
         return ERROR, reason
 
