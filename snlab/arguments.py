@@ -92,7 +92,7 @@ class FitCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.config = parser.parse_args(args)
         self.settings: dict[str, Any] = yaml.safe_load(
-            parser.dump(self.config, skip_none=False, format="yaml")
+            parser.dump(self.config, skip_unset=False, format="yaml")
         )
 
     def instantiate_classes(self) -> None:
@@ -101,7 +101,7 @@ class FitCLI(LightningCLI):
     def build(self) -> None:
         """Make ``datamodule`` and ``model``; UserError where a name or a value is not to be had."""
         check_precision(self.settings["trainer"]["precision"])
-        self.config_init = self.parser.instantiate_classes(self.config)
+        self.config_init = self.parser.instantiate(self.config)
         self.datamodule, self.model = self.config_init["data"], self.config_init["model"]
 
     def trainer_with(self, callbacks: list[Callback], plugins: list[Any], **kwargs: Any) -> Trainer:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from snlab import __version__
 from snlab.environment import first_process
 from snlab.errors import INTERRUPTED, REQUEUE, USER_MISTAKE, UserError, nearest
+from snlab.sweeps.slurm import add_arguments as slurm_arguments
 from snlab.swept import noted
 
 PROCESS_LOST = 1  # a process of the run ended, and the others with it
@@ -224,7 +225,7 @@ def _parser() -> Parser:
     one.add_argument("--restarts", type=int, default=3, help="of an agent that dies (default: %(default)s)")
 
     one = command("slurm", slurm, "Submit a sweep to SLURM: an array of jobs, one executor a node.")
-    _slurm_arguments(one)
+    slurm_arguments(one)
 
     one = command("table", table, "Print a table of finished runs.")
     one.add_argument("name", help="which: snlab list tables")
@@ -246,12 +247,6 @@ def _runs(parser: Parser) -> None:
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)"
     )
-
-
-def _slurm_arguments(parser: Parser) -> None:
-    from snlab.sweeps.slurm import add_arguments
-
-    add_arguments(parser)
 
 
 def _slots(parser: Parser) -> None:

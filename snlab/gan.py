@@ -211,11 +211,13 @@ class GAN(LightningModule):
 
 
 def check_precision(precision: str | int | None) -> None:
-    """UserError for half precision with loss scaling, which lives in the wrapped optimizer's step alone."""
-    if str(precision) in ("16", "16-mixed"):
-        raise UserError(
-            f"precision {precision} would leave the discriminator's gradients scaled; use bf16-mixed"
-        )
+    """UserError for a precision other than single, and bfloat16 autocast.
+
+    16-mixed scales losses, and only the wrapped optimizer's step would scale gradients back. The true
+    precisions would have Lightning convert the batch, which is the whole data set.
+    """
+    if str(precision) not in ("None", "32", "32-true", "bf16", "bf16-mixed"):
+        raise UserError(f"trainer.precision is {precision}; 32-true and bf16-mixed are supported")
 
 
 def _moving_average(generator: nn.Module, decay: float) -> AveragedModel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from snlab.errors import UserError
 from snlab.fit import claim
 from snlab.fit import fit as train
 from snlab.runs import Run
+from tests.comparing import assert_same, last_checkpoint, rows
 
 STEPS = 12
 RUN = (
@@ -28,41 +28,13 @@ RUN = (
 )
 
 
-def last_checkpoint(run: Run) -> dict:
-    return torch.load(run.folder / f"checkpoints/step-{STEPS:08d}.ckpt", weights_only=True)
-
-
-def rows(run: Run) -> list[dict]:
-    """Everything logged but the clock's readings."""
-    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
-
-
-def equal(a, b, path="") -> None:
-    """Bit for bit, through nested containers; the clock's readings left out."""
-    assert type(a) is type(b), path
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), path
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), path
-        for key in a:
-            if key not in ("elapsed", "hparams_name"):
-                equal(a[key], b[key], f"{path}/{key}")
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b), path
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            equal(x, y, f"{path}/{i}")
-    else:
-        assert a == b, path
-
-
 @pytest.mark.parametrize("normalizer", ["spectral_norm", "gradient_penalty"])
 def test_one_seed_is_one_run_and_another_differs(fit, tmp_path, normalizer):
     options = (*RUN, "--model.normalizer", normalizer)
     first = fit(*options, "--runs", str(tmp_path / "a"))
     second = fit(*options, "--runs", str(tmp_path / "b"))
     other = fit(*options, "--runs", str(tmp_path / "c"), "--seed_everything", "1")
-    equal(last_checkpoint(first)["state_dict"], last_checkpoint(second)["state_dict"])
+    assert_same(last_checkpoint(first)["state_dict"], last_checkpoint(second)["state_dict"])
     assert rows(first) == rows(second)
     assert first.folder.name == second.folder.name != other.folder.name
     for key, value in last_checkpoint(first)["state_dict"].items():
@@ -98,7 +70,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(fit, arguments, tmp_path, monkey
     resumed = fit(*RUN, *options, "--resume")
     assert resumed.folder == folder
     assert resumed.outcome == "finished"
-    equal(last_checkpoint(resumed), last_checkpoint(whole))
+    assert_same(last_checkpoint(resumed), last_checkpoint(whole))
     assert rows(resumed) == rows(whole)
 
 

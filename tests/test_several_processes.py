@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from snlab.runs import Run
+from tests.comparing import rows
 
 SCRIPT = Path(__file__).with_name("several_processes.py")
 NORMALIZERS = ("none", "weight_norm", "gradient_penalty", "spectral_norm")
@@ -123,9 +123,7 @@ def run_of_two(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_measurements_are_those_of_one_process(run_alone, run_of_two):
     """Every number that is logged, once, and the Fréchet distance among them: to 1 in 1000."""
     one, two = run_alone.rows, run_of_two.rows
-    assert len((run_of_two.folder / "metrics.jsonl").read_text().splitlines()) == len(
-        (run_alone.folder / "metrics.jsonl").read_text().splitlines()
-    )
+    assert len(rows(run_of_two)) == len(rows(run_alone))
     assert one.keys() == two.keys()
     assert "fid/embedded-digits" in one[2]
     for step, row in one.items():
@@ -147,15 +145,10 @@ def test_two_processes_are_one_wandb_run(run_of_two):
 def test_torchrun_gives_the_same_run(run_of_two, tmp_path):
     arguments = (*TORCHRUN, *FIT, *TWO)
     again = fitted(tmp_path, *arguments)
-    assert untimed(again) == untimed(run_of_two)
+    assert rows(again) == rows(run_of_two)
     assert len(list((again.folder / "wandb").glob("offline-run-*"))) == 1
     over = fitted(tmp_path, *arguments)  # every process finds that there is nothing to do
     assert over.summary == again.summary
-
-
-def untimed(run: Run) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -12,12 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from pytorch_lightning import Trainer
 
 from snlab.callbacks.checkpoint import Checkpoint
 from snlab.callbacks.stopping import ECHO_SECONDS, StopOnSignal
 from snlab.runs import Run
+from tests.comparing import assert_equal
 
 STEPS = 60
 COMMAND = [
@@ -44,54 +43,6 @@ def finish(folder: Path, *more: str) -> Run:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return finish(tmp_path_factory.mktemp("undisturbed"))
-
-
-def timeless(value):
-    """A value without what the clock says."""
-    if isinstance(value, dict):
-        return {
-            k: timeless(v)
-            for k, v in value.items()
-            if not str(k).startswith("time/") and k not in ("elapsed", "seconds")
-        }
-    return value
-
-
-def same(a, b, where: str = "") -> None:
-    assert type(a) is type(b), where
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            same(a[key], b[key], f"{where}/{key}")
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b), where
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            same(x, y, f"{where}/{i}")
-    else:
-        assert a == b, where
-
-
-def assert_equal(run: Run, other: Run) -> None:
-    """Weights, averages, optimizers, power-iteration vectors, random streams, metrics, samples, summary."""
-    name = max((run.folder / "checkpoints").glob("*.ckpt")).relative_to(run.folder)
-    loaded = [torch.load(r.folder / name, weights_only=True) for r in (run, other)]
-    same(*(_without_clock(checkpoint) for checkpoint in loaded))
-    lines = [
-        [timeless(json.loads(x)) for x in (r.folder / "metrics.jsonl").read_text().splitlines()]
-        for r in (run, other)
-    ]
-    assert lines[0] == lines[1]
-    samples = [{p.name: p.read_bytes() for p in (r.folder / "samples").iterdir()} for r in (run, other)]
-    assert samples[0] == samples[1]
-    assert timeless(run.summary) == timeless(other.summary)
-
-
-def _without_clock(value):
-    if isinstance(value, dict):
-        return {k: _without_clock(v) for k, v in value.items() if k != "elapsed"}
-    return value
 
 
 def started(folder: Path, *more: str) -> subprocess.Popen[str]:

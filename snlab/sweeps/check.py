@@ -60,6 +60,13 @@ def plan(sweep: Sweep, root: Path) -> list[Planned]:
         return list(found.values())
 
 
+def total(sweep: Sweep, planned: Sequence[Planned]) -> int | None:
+    """How many runs the sweep has, of which ``planned`` are what ``plan`` gave; None for endlessly many."""
+    if sweep.method == "bayes" or (sweep.method == "random" and sweep.run_cap is None):
+        return sweep.run_cap
+    return len(planned)
+
+
 def check(sweep: Sweep) -> None:
     """UserError, in one line that begins with the file, unless every run of the sweep could be built."""
     try:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from snlab.errors import INTERRUPTED, REQUEUE, UserError
 from snlab.runs import CONFIG, OVER, Run
-from snlab.sweeps.check import Planned, check, plan, quiet
+from snlab.sweeps.check import Planned, check, plan, quiet, total
 from snlab.sweeps.cost import estimate
 from snlab.sweeps.display import SweepDisplay, best_of, duration
 from snlab.sweeps.document import Sweep, read_sweep
@@ -51,12 +51,12 @@ def sweep(file: str, options: SweepOptions, console: Console | None = None) -> i
     if found.method != "grid" and found.run_cap is None:
         raise UserError(f"{found.path}: a {found.method} search without run_cap never ends; add run_cap: N")
     trials = plan(found, options.runs)
-    known = [trial.configuration for trial in trials] if found.method != "bayes" else None
-    count = len(trials) if known is not None else int(found.run_cap or 0)
+    count = total(found, trials)
+    assert count is not None  # endless searches were refused
     study = Study(
         found,
         _key(found, trials),
-        known,
+        [trial.configuration for trial in trials] if found.method != "bayes" else None,
         count,
         options.storage or f"sqlite:///{options.runs / found.name / 'study.db'}",
         lease=options.lease,
@@ -75,8 +75,8 @@ def sweep(file: str, options: SweepOptions, console: Console | None = None) -> i
         ended = executor.run()
     console.print(display.line(ended))
     best = best_of(ended, found.metric)
-    if best is not None and known is not None:
-        console.print(f"best: {_words(known[best.number])}")
+    if best is not None and best.configuration is not None:
+        console.print(f"best: {_words(best.configuration)}")
     if executor.stopped_by is not None:
         console.print("the same command goes on from here")
         return INTERRUPTED if executor.stopped_by == signal.SIGINT else REQUEUE
@@ -93,19 +93,21 @@ def dry_run(file: str, options: SweepOptions, console: Console | None = None) ->
     for i, trial in enumerate(trials):
         console.print(f"{i:4d}  {_state(trial):8s}  {_words(trial.configuration)}")
     console.print(f"each is: snlab fit {' '.join(found.command)}")
-    todo = [trial for trial in trials if _state(trial) != "over"]
-    count = len(todo) if found.method == "grid" or found.run_cap == len(trials) else found.run_cap
-    if found.method != "grid" and (count is None or count > len(trials)):
+    count = total(found, trials)
+    unseen = 0 if count is None else count - len(trials)  # draws that are made later
+    if count is None or unseen:
         console.print(f"... the first {len(trials)} draws of {count or 'endlessly many'}")
-    if not todo:
-        console.print(f"{len(trials)} runs, all of them over")
+    todo = [trial for trial in trials if _state(trial) != "over"]
+    runs = f"{count} runs" if count else f"endlessly many runs, the first {len(trials)}"
+    left = len(todo) + unseen
+    if not left:
+        console.print(f"{runs}: nothing to do, all of them are over")
         return 0
-    seconds, timed, settings = estimate(todo, places[0].threads)
-    seconds *= (count or len(todo)) / len(todo)
+    seconds, timed, settings = estimate(todo or trials, places[0].threads)
+    seconds *= left / len(todo or trials)
     console.print(
-        f"{len(trials) if found.method == 'grid' else count or 'endlessly many'} runs, "
-        f"{count or len(todo)} to do: about {duration(seconds)} of training on one slot, "
-        f"{duration(seconds / min(len(places), count or len(todo)))} on {len(places)} "
+        f"{runs}, {left} to do: about {duration(seconds)} of training on one slot, "
+        f"{duration(seconds / min(len(places), left))} on {len(places)} "
         f"({timed} of {settings} settings timed here; start and measurements come on top)"
     )
     return 0

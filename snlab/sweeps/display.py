@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -75,11 +76,12 @@ class SweepDisplay:
     def line(self, places: Sequence[Place]) -> str:
         """The whole in one line."""
         counts = Counter(place.state for place in places)
-        ended = counts["done"] + counts["failed"]
+        ended = sum(place.ended for place in places)
         if self._before is None:
             self._before = ended
         words = [f"{self.name}: {counts['done']} of {len(places)} done"]
-        words += [f"{counts[state]} {state}" for state in ("running", "waiting", "failed") if counts[state]]
+        others = ("running", "waiting", "failed", "not needed")
+        words += [f"{counts[state]} {state}" for state in others if counts[state]]
         best = best_of(places, self.metric)
         if best is not None and self.metric is not None:
             words.append(f"best {self.metric.name} {best.score:.4g}")
@@ -92,11 +94,15 @@ class SweepDisplay:
 
 def best_of(places: Sequence[Place], metric: Metric | None) -> Place | None:
     """The place with the best score, if any has one."""
-    scored = [p for p in places if p.score is not None and abs(p.score) != float("inf")]
-    if not scored or metric is None:
+    if metric is None:
         return None
-    sign = -1 if metric.goal == "maximize" else 1
-    return min(scored, key=lambda place: sign * (place.score or 0.0))
+    best: Place | None = None
+    for place in places:
+        if place.score is None or not math.isfinite(place.score):
+            continue
+        if best is None or best.score is None or metric.better(place.score, best.score):
+            best = place
+    return best
 
 
 def duration(seconds: float) -> str:

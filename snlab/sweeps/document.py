@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import yaml
 
 from snlab.errors import UserError, nearest
 from snlab.resources import sweep_file
-from snlab.sweeps.parameters import Parameter, read_parameters
+from snlab.sweeps.parameters import Parameter, is_number, read_parameters
 
 METHODS = ("grid", "random", "bayes")
 KEYS = {
@@ -28,10 +29,18 @@ ARGUMENTS = ("${args}", "${args_no_equals}")
 
 @dataclass(frozen=True)
 class Metric:
-    """What a search improves, and where it could stop being improved."""
+    """What a search improves; with a ``target``, no run begins once one has reached it."""
 
     name: str
     goal: Literal["minimize", "maximize"] = "minimize"
+    target: float | None = None
+
+    @property
+    def worst(self) -> float:
+        return -math.inf if self.goal == "maximize" else math.inf
+
+    def better(self, a: float, b: float) -> bool:
+        return a > b if self.goal == "maximize" else a < b
 
 
 @dataclass(frozen=True)
@@ -157,7 +166,10 @@ def _metric(options: Any) -> Metric | None:
     goal = options.get("goal", "minimize")
     if goal not in GOALS:
         raise UserError(f"metric: unknown goal {goal!r}; {nearest(str(goal), GOALS)}")
-    return Metric(options["name"], goal)
+    target = options.get("target")
+    if target is not None and not is_number(target):
+        raise UserError(f"metric: target wants a number, got {target!r}")
+    return Metric(options["name"], goal, target)
 
 
 def _hyperband(options: Any) -> Hyperband | None:

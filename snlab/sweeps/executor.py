@@ -82,7 +82,7 @@ class Executor:
         if self.stopped_by is not None:
             return True
         self._places = self.study.places()
-        return all(place.state in ("done", "failed") for place in self._places)
+        return all(place.ended for place in self._places)
 
     def _fill_slots(self) -> None:
         taken = {trial.slot for trial in self.running}

@@ -167,7 +167,7 @@ def _choice(name: str, options: Mapping[str, Any]) -> Choice:
     if not isinstance(values, list) or not values:
         raise UserError(f"parameter {name}: values wants a list of at least one, got {values!r}")
     weights = options.get("probabilities") or [1 / len(values)] * len(values)
-    if len(weights) != len(values) or not all(_is_number(w) and w >= 0 for w in weights):
+    if len(weights) != len(values) or not all(is_number(w) and w >= 0 for w in weights):
         raise UserError(f"parameter {name} wants a probability of at least 0 for each of its values")
     if not math.isclose(sum(weights), 1, abs_tol=1e-6):
         raise UserError(f"parameter {name}: its probabilities add up to {sum(weights)}, not 1")
@@ -177,7 +177,7 @@ def _choice(name: str, options: Mapping[str, Any]) -> Choice:
 def _number(name: str, distribution: str, options: Mapping[str, Any]) -> Number:
     def number(key: str, default: float | None = None) -> float:
         value = _needed(name, options, key) if default is None else options.get(key, default)
-        if not _is_number(value):
+        if not is_number(value):
             raise UserError(f"parameter {name}: {key} wants a number, got {value!r}")
         return value
 
@@ -225,5 +225,5 @@ def _needed(name: str, options: Mapping[str, Any], key: str) -> Any:
     return options[key]
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

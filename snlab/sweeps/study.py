@@ -10,11 +10,12 @@ which SQLite does not keep together.)
 from __future__ import annotations
 
 import json
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from snlab.errors import UserError, nearest
 from snlab.sweeps.document import Sweep
 
 PLACE, ATTEMPT, FAILURE, OUTCOME = "place", "attempt", "failure", "outcome"
+CONFIGURATION = "configuration"
 GIVEN_BACK = "given back"  # by an executor that was told to stop: no attempt
 LOST = "lost"  # its executor went silent
 LIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
@@ -49,12 +51,25 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Place:
-    """Where one place of the sweep stands: ``waiting``, ``running``, ``done`` or ``failed``."""
+    """Where one place of the sweep stands.
+
+    Args:
+        number: of the place.
+        state: ``waiting``, ``running``, ``done``, ``failed``, or ``not needed`` once the target is reached.
+        outcome: of a run that has ended, or why the last try failed.
+        score: the metric's last value, where it has one.
+        configuration: what was run there last, if anything was.
+    """
 
     number: int
     state: str
     outcome: str | None = None
     score: float | None = None
+    configuration: Mapping[str, Any] | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in ("waiting", "running")
 
 
 class Study:
@@ -103,9 +118,11 @@ class Study:
     # ---- claiming ---------------------------------------------------------------------------------------
 
     def claim(self) -> Claimed | None:
-        """A trial for the caller alone; None where none is waiting."""
+        """A trial for the caller alone; None where none is waiting, or wanted any more."""
         with self._alone():
             _fail_silent(self.study)
+            if self._target_reached():
+                return None
             self._fill_places()
             waiting = self._trials(TrialState.WAITING)
             if not waiting:
@@ -119,7 +136,7 @@ class Study:
                 configuration = {p.name: p.suggest(trial) for p in self.sweep.parameters}
             else:
                 configuration = dict(self.configurations[attributes[PLACE]])
-            trial.set_user_attr("configuration", json.dumps(configuration))
+            trial.set_user_attr(CONFIGURATION, json.dumps(configuration))
             return Claimed(trial, attributes[PLACE], attributes[ATTEMPT], configuration)
 
     def beat(self, trial: Trial) -> None:
@@ -134,9 +151,9 @@ class Study:
 
     def done(self, claimed: Claimed, outcome: str, score: float | None) -> None:
         """A result: a finished run's last value of the metric, or the worst score there is without one."""
-        worst = float("-inf") if self.sweep.metric and self.sweep.metric.goal == "maximize" else float("inf")
+        worst = self.sweep.metric.worst if self.sweep.metric else math.inf
         claimed.trial.set_user_attr(OUTCOME, outcome)
-        self.study.tell(claimed.trial, worst if score is None or score != score else score)
+        self.study.tell(claimed.trial, worst if score is None or math.isnan(score) else score)
 
     def pruned(self, claimed: Claimed) -> None:
         """Stopped early: it would not have been among the best."""
@@ -159,19 +176,33 @@ class Study:
     def places(self) -> list[Place]:
         """Where each place stands."""
         by_place = self._by_place()
-        return [self._place(number, by_place.get(number, [])) for number in range(self.count)]
+        places = [self._place(number, by_place.get(number, [])) for number in range(self.count)]
+        if self._target_reached():
+            return [replace(p, state="not needed") if p.state == "waiting" else p for p in places]
+        return places
 
     def _place(self, number: int, trials: list[FrozenTrial]) -> Place:
-        live = next((t for t in trials if t.state in LIVE), None)
-        if live is None:
-            failures = [t.user_attrs.get(FAILURE, LOST) for t in trials]
-            return Place(
-                number, "failed" if self._given_up(trials) else "waiting", failures[-1] if failures else None
-            )
-        if live.state in (TrialState.WAITING, TrialState.RUNNING):
-            return Place(number, live.state.name.lower())
-        score = live.value if live.state == TrialState.COMPLETE else None
-        return Place(number, "done", live.user_attrs.get(OUTCOME), score)
+        if not trials:
+            return Place(number, "waiting")
+        trial = next((t for t in trials if t.state in LIVE), trials[-1])
+        outcome, score = trial.user_attrs.get(OUTCOME), None
+        if trial.state == TrialState.FAIL:
+            state = "failed" if self._given_up(trials) else "waiting"
+            outcome = trial.user_attrs.get(FAILURE, LOST)
+        elif trial.state in (TrialState.WAITING, TrialState.RUNNING):
+            state = trial.state.name.lower()
+        else:
+            state = "done"
+            score = trial.value if trial.state == TrialState.COMPLETE else None
+        configuration = trial.user_attrs.get(CONFIGURATION)
+        return Place(number, state, outcome, score, configuration and json.loads(configuration))
+
+    def _target_reached(self) -> bool:
+        metric = self.sweep.metric
+        if metric is None or metric.target is None:
+            return False
+        scores = [t.value for t in self._trials(TrialState.COMPLETE) if t.value is not None]
+        return any(not metric.better(metric.target, score) for score in scores)
 
     def _given_up(self, trials: list[FrozenTrial]) -> bool:
         tried = [t for t in trials if t.user_attrs.get(FAILURE, LOST) != GIVEN_BACK]

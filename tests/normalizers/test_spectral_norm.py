@@ -59,6 +59,7 @@ def test_the_estimate_agrees_with_svd(shape, seed):
 def test_every_kind_of_layer_against_numpy(layer):
     torch.manual_seed(0)
     layer = copy.deepcopy(layer)
+    layer.reset_parameters()  # it was made at import, from any seed
     SpectralNorm(initial_iterations=500).attach(layer)
     raw = raw_weight(layer).detach()
     if isinstance(layer, nn.ConvTranspose2d):  # stores C_in first

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,8 @@ from snlab.sweeps.executor import Executor
 from snlab.sweeps.slots import slots
 from snlab.sweeps.study import Study
 from snlab.sweeps.trial import TrialProcess
+from tests.comparing import rows
+from tests.sweeps.waiting import wait_for
 
 STEPS = 30
 NORMALIZERS = ["none", "weight_norm", "gradient_penalty", "spectral_norm"]
@@ -76,21 +77,8 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def wait_until(condition, seconds: float = 120):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-    return value
-
-
 def over(runs: Path) -> list[Path]:
     return list(runs.glob("*/*/summary.json"))
-
-
-def timeless(run: Run) -> list[dict]:
-    lines = (run.folder / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in lines]
 
 
 def table(runs: list[Run]) -> list[list[dict[str, str]]]:
@@ -119,7 +107,7 @@ def assert_as_undisturbed(folder: Path, undisturbed: dict[str, Run]) -> None:
     found = find_runs(folder)
     assert all(run.outcome == "finished" for run in found)
     for run in found:
-        assert timeless(run) == timeless(undisturbed[run.folder.name])
+        assert rows(run) == rows(undisturbed[run.folder.name])
     expected = [undisturbed[run.folder.name] for run in found]
     assert table(found) == table(expected)
 
@@ -132,13 +120,13 @@ def test_twelve_trials_three_workers_and_kills(tmp_path, undisturbed):
     """
     path, runs = written(tmp_path, [0, 1, 2]), tmp_path / "runs"
     first = executor(path, runs, 3)
-    worker = wait_until(lambda: children(first.pid))[0]
+    worker = wait_for(lambda: children(first.pid))[0]
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: len(over(runs)) >= 3)
+    wait_for(lambda: len(over(runs)) >= 3)
     orphans = children(first.pid)
     first.kill()
     first.communicate()
-    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in orphans), 60)
+    wait_for(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in orphans), 60)
 
     second = executor(path, runs, 3)
     out, _ = second.communicate(timeout=480)
@@ -157,7 +145,7 @@ def test_twelve_trials_three_workers_and_kills(tmp_path, undisturbed):
 def test_two_executors_share_a_sweep_and_a_signal_gives_back(tmp_path, undisturbed):
     path, runs = written(tmp_path, [0], "four"), tmp_path / "runs"
     two = [executor(path, runs, 2) for _ in range(2)]
-    wait_until(lambda: children(two[0].pid) and children(two[1].pid))
+    wait_for(lambda: children(two[0].pid) and children(two[1].pid))
     two[0].send_signal(signal.SIGINT)
     out, _ = two[0].communicate(timeout=120)
     assert two[0].returncode == 130, out

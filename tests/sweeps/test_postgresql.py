@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,9 +11,10 @@ import optuna
 import pytest
 import yaml
 
-from snlab.runs import Run, find_runs
+from snlab.runs import find_runs
 from snlab.sweeps.document import read_sweep
 from snlab.sweeps.study import Study
+from tests.comparing import rows
 from tests.sweeps.waiting import wait_for
 
 ASKS = """
@@ -61,11 +61,6 @@ def on_one_core(command: list[str], core: int) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def rows(run: Run) -> list[dict]:
-    lines = (run.folder / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in lines]
 
 
 def test_two_processes_work_on_one_study(postgresql):

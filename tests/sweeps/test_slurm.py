@@ -15,8 +15,9 @@ from snlab.runs import Run
 from snlab.sweeps.document import Sweep, read_sweep
 from snlab.sweeps.slurm import SlurmOptions, script
 from snlab.sweeps.slurm import slurm as submit
-from tests.sweeps.servers import Slurm, wait_for
-from tests.test_stopping import assert_equal
+from tests.comparing import assert_equal
+from tests.sweeps.servers import Slurm
+from tests.sweeps.waiting import wait_for
 
 STEPS = 20
 FIXED = [
