@@ -162,7 +162,12 @@ class WandbMirror(WandbLogger):
         import wandb
 
         picture = _grid(samples) if samples.ndim == 4 else _density(samples)
-        self.log_metrics({"samples": wandb.Image(picture.permute(1, 2, 0).numpy())}, step)
+        try:
+            image = wandb.Image(picture.permute(1, 2, 0).numpy())
+        except Exception as error:  # its temporary folder, for one, may be cleared away in a long run
+            rank_zero_warn(f"W&B lacks the samples of generator step {step} ({_reason(error)})")
+            return
+        self.log_metrics({"samples": image}, step)
 
     @rank_zero_only
     def upload_checkpoint(self, path: Path) -> None:

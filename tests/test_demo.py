@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from snlab.demo import NORMALIZERS
+NORMALIZERS = ("none", "weight_norm", "gradient_penalty(weight=1)", "spectral_norm")
 
 ROOT = Path(__file__).parent.parent
 
@@ -135,6 +135,6 @@ def test_a_second_demo_reuses_the_first(demo, snlab):
     gone.unlink()  # as if that run had been killed
     again = snlab("demo", "--fast")
     assert again.returncode == 0, again.stderr
-    assert "8 runs in runs/demo, 7 of them finished before" in again.stdout
+    assert "8 runs in runs/demo, 2 at a time, 7 of them ended before" in again.stdout
     assert gone.exists()
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items() if path != gone)

@@ -34,7 +34,8 @@ ROWS = [
     {"build", "measure"},
     {"claim", "arguments"},
     {"fit", "doctor"},
-    {"demo", "sweeps"},
+    {"sweeps"},
+    {"demo"},
     {"cli"},
 ]
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -172,6 +173,18 @@ def test_losing_wandb_half_way_does_not_end_a_run(fit, monkeypatch, capsys):
     assert "loss/discriminator" in run.names()
     said = [line for line in capsys.readouterr().err.splitlines() if "W&B" in line]
     assert said == ["warning: W&B is lost at generator step 1 (the service died); the run goes on without"]
+
+
+def test_a_temporary_folder_that_is_cleared_away_ends_no_run(fit, monkeypatch, capsys, tmp_path):
+    gone = SimpleNamespace(name=str(tmp_path / "gone"))
+    monkeypatch.setattr("wandb.sdk.data_types.image.MEDIA_TMP", gone)
+    run = fit("--generator_steps", "3", "--measure.fidelity", "none", "--wandb.mode", "offline")
+    assert run.outcome == "finished"
+    rows = history(offline_file(run))
+    assert [row["generator_step"] for row in rows if "loss/discriminator" in row] == [1, 2, 3]
+    said = [line for line in capsys.readouterr().err.splitlines() if "W&B" in line]
+    assert len(said) == 3
+    assert all("W&B lacks the samples of generator step" in line for line in said)
 
 
 def test_a_checkpoint_is_an_artifact_where_asked(fit, run):

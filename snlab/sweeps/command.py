@@ -18,6 +18,7 @@ from snlab.sweeps.cost import estimate
 from snlab.sweeps.display import SweepDisplay, best_of, duration
 from snlab.sweeps.document import Sweep, read_sweep
 from snlab.sweeps.executor import Executor
+from snlab.sweeps.launch import preload, wait_until_preloaded
 from snlab.sweeps.register import register
 from snlab.sweeps.slots import Slot, slots
 from snlab.sweeps.study import Claimed, Study
@@ -39,15 +40,25 @@ class SweepOptions:
     sampler: str = "tpe"
 
 
-def sweep(file: str, options: SweepOptions, console: Console | None = None) -> int:
-    """Run what is left of the sweep in ``file``; returns the exit code.
+def sweep(file: str, options: SweepOptions) -> int:
+    """Run what is left of the sweep in ``file``; returns the exit code of ``work_off``."""
+    found = read_sweep(file)
+    code = work_off(found, options)
+    if code in (0, 1):
+        _console().print(f"snlab table normalizers --runs {options.runs / found.name}")
+    return code
+
+
+def work_off(found: Sweep, options: SweepOptions) -> int:
+    """Run what is left of a sweep, and show how it goes; returns the exit code.
 
     0 when every trial has a result, 1 where one failed for good, 75 or 130 after a signal. UserError, before
-    anything starts, where the file or an option is wrong.
+    anything starts, where the sweep or an option is wrong.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
-    found = _checked(file, options)
+    console = _console()
     places = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
+    preload(places[0])
+    _check(found, options)
     if found.method != "grid" and found.run_cap is None:
         raise UserError(f"{found.path}: a {found.method} search without run_cap never ends; add run_cap: N")
     trials = plan(found, options.runs)
@@ -63,31 +74,42 @@ def sweep(file: str, options: SweepOptions, console: Console | None = None) -> i
         attempts=options.attempts,
         sampler=options.sampler,
     )
-    console.print(f"{found.name}: {count} runs in {options.runs / found.name}, {len(places)} at a time")
+
+    def planned(configuration: Mapping[str, Any]) -> Planned:
+        with quiet():
+            return Planned.of(found, configuration, options.runs)
 
     def prepare(claimed: Claimed, slot: Slot) -> TrialProcess:
-        with quiet():
-            trial = Planned.of(found, claimed.configuration, options.runs)
+        trial = planned(claimed.configuration)
         return TrialProcess(claimed, trial, slot, settle(trial, options.runs))
 
+    ended = [place for place in study.places() if place.outcome in OVER]
+    gone = [p.number for p in ended if p.configuration and _state(planned(p.configuration)) != "over"]
+    study.reopen(gone)
+    words = f", {len(ended) - len(gone)} of them ended before" if ended else ""
+    console.print(
+        f"{found.name}: {count} runs in {options.runs / found.name}, {len(places)} at a time{words}"
+    )
+    if not all(place.ended for place in study.places()):
+        wait_until_preloaded(places[0])
     with SweepDisplay(console, found.name, found.metric, len(places)) as display:
         executor = Executor(study, places, prepare, display)
-        ended = executor.run()
-    console.print(display.line(ended))
-    best = best_of(ended, found.metric)
+        result = executor.run()
+    console.print(display.line(result))
+    best = best_of(result, found.metric)
     if best is not None and best.configuration is not None:
         console.print(f"best: {_words(best.configuration)}")
     if executor.stopped_by is not None:
         console.print("the same command goes on from here")
         return INTERRUPTED if executor.stopped_by == signal.SIGINT else REQUEUE
-    console.print(f"snlab table normalizers --runs {options.runs / found.name}")
-    return 1 if any(place.state == "failed" for place in ended) else 0
+    return 1 if any(place.state == "failed" for place in result) else 0
 
 
-def dry_run(file: str, options: SweepOptions, console: Console | None = None) -> int:
+def dry_run(file: str, options: SweepOptions) -> int:
     """Print every run of a sweep (of a search, its first), their number, and what they will cost."""
-    console = console or Console(highlight=False, soft_wrap=True)
-    found = _checked(file, options)
+    console = _console()
+    found = read_sweep(file)
+    _check(found, options)
     places = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
     trials = plan(found, options.runs)
     for i, trial in enumerate(trials):
@@ -113,22 +135,24 @@ def dry_run(file: str, options: SweepOptions, console: Console | None = None) ->
     return 0
 
 
-def create(file: str, target: str, console: Console | None = None) -> int:
+def create(file: str, target: str) -> int:
     """Create the sweep on W&B, in ``target`` = ENTITY/PROJECT, and say how its agents are started."""
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = _console()
     found = read_sweep(file)
     check(found)
     console.print(f"snlab agent {register(dict(found.document), target)}")
     return 0
 
 
-def _checked(file: str, options: SweepOptions) -> Sweep:
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _check(found: Sweep, options: SweepOptions) -> None:
     for option, value in (("--lease", options.lease), ("--attempts", options.attempts)):
         if value < 1:
             raise UserError(f"{option} is {value}; at least 1 is needed")
-    found = read_sweep(file)
     check(found)
-    return found
 
 
 def _key(found: Sweep, trials: list[Planned]) -> str:

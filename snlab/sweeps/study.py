@@ -13,7 +13,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from snlab.sweeps.document import Sweep
 
 PLACE, ATTEMPT, FAILURE, OUTCOME = "place", "attempt", "failure", "outcome"
 CONFIGURATION = "configuration"
+GONE = "gone"  # of the study: the trials whose runs are no longer there
 GIVEN_BACK = "given back"  # by an executor that was told to stop: no attempt
 LOST = "lost"  # its executor went silent
 LIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
@@ -171,6 +172,13 @@ class Study:
         """Let another executor, or the next, go on with it."""
         self.failed(claimed, GIVEN_BACK, final=False)
 
+    def reopen(self, places: Iterable[int]) -> None:
+        """Have these places run again: their runs are gone."""
+        with self._alone():
+            by_place = self._by_place()
+            gone = {t.number for place in places for t in by_place.get(place, []) if t.state in LIVE}
+            self.study.set_user_attr(GONE, sorted(gone | self._gone()))
+
     # ---- how it stands ----------------------------------------------------------------------------------
 
     def places(self) -> list[Place]:
@@ -210,9 +218,14 @@ class Study:
 
     def _by_place(self) -> dict[int, list[FrozenTrial]]:
         found: dict[int, list[FrozenTrial]] = {}
+        gone = self._gone()
         for trial in self._trials():
-            found.setdefault(trial.user_attrs[PLACE], []).append(trial)
+            if trial.number not in gone:
+                found.setdefault(trial.user_attrs[PLACE], []).append(trial)
         return found
+
+    def _gone(self) -> set[int]:
+        return set(self.study.user_attrs.get(GONE, []))
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)

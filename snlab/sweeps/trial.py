@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,11 +15,11 @@ from snlab.claim import LOCK
 from snlab.errors import INTERRUPTED, REQUEUE
 from snlab.runs import CONFIG, OVER, Run, read_metrics
 from snlab.sweeps.check import Planned
+from snlab.sweeps.launch import Process, launch
 from snlab.sweeps.slots import Slot
 from snlab.sweeps.study import Claimed
 
 LOG = "train.log"
-PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 ERROR = "error"  # would only repeat itself
 KILLED = "killed"
@@ -37,7 +34,7 @@ class TrialProcess:
         self.planned = planned
         self.slot = slot
         self.folder = folder
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self.stopped_early = False
         self.reported = 0  # logged values of the metric that the study knows
         self._asked_at: float | None = None  # when it was asked to stop
@@ -61,21 +58,8 @@ class TrialProcess:
         except Timeout:
             return True
 
-    @property
-    def command(self) -> list[str]:
-        return [sys.executable, "-m", "snlab", "fit", *self.planned.arguments]
-
     def start(self) -> None:
-        with (self.folder / LOG).open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                env=self.slot.environment(os.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # a Ctrl-C in the terminal is the executor's to pass on
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-            )
+        self.process = launch(self.planned.arguments, self.slot, self.folder / LOG)
 
     def poll(self) -> int | None:
         """The exit code, or None while it runs."""
@@ -122,13 +106,9 @@ class TrialProcess:
             reason = Run.read(self.folder).summary.get("reason")
             if reason:
                 return str(reason)
-        lines = (self.folder / LOG).read_text(errors="replace").strip().splitlines()
+        log = self.folder / LOG
+        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
         return lines[-1] if lines else None
-
-
-def _end_with_parent() -> None:
-    """In the child: be asked to save and end where the executor dies without a word."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 # ---- where its run lands --------------------------------------------------------------------------------

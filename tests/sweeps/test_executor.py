@@ -77,6 +77,12 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def training(executor: subprocess.Popen[str]) -> list[int]:
+    """The processes of an executor's runs: forked from a server that it started, each in its own session."""
+    forked = [run for server in children(executor.pid) for run in children(server)]
+    return [run for run in forked if Path(f"/proc/{run}").exists() and os.getsid(run) == run]
+
+
 def over(runs: Path) -> list[Path]:
     return list(runs.glob("*/*/summary.json"))
 
@@ -116,14 +122,15 @@ def assert_as_undisturbed(folder: Path, undisturbed: dict[str, Run]) -> None:
 def test_twelve_trials_three_workers_and_kills(tmp_path, undisturbed):
     """One worker killed, then the executor, each with kill -9; then it is started again. Nothing is lost.
 
-    A minute and a half on two cores: fourteen processes that import torch.
+    Half a minute on two cores: five processes that import torch.
     """
     path, runs = written(tmp_path, [0, 1, 2]), tmp_path / "runs"
     first = executor(path, runs, 3)
-    worker = wait_for(lambda: children(first.pid))[0]
+    wait_for(lambda: list(runs.glob("*/*/metrics.jsonl")))  # the first of them trains
+    worker = training(first)[0]
     os.kill(worker, signal.SIGKILL)
     wait_for(lambda: len(over(runs)) >= 3)
-    orphans = children(first.pid)
+    orphans = training(first)
     first.kill()
     first.communicate()
     wait_for(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in orphans), 60)
@@ -145,7 +152,7 @@ def test_twelve_trials_three_workers_and_kills(tmp_path, undisturbed):
 def test_two_executors_share_a_sweep_and_a_signal_gives_back(tmp_path, undisturbed):
     path, runs = written(tmp_path, [0], "four"), tmp_path / "runs"
     two = [executor(path, runs, 2) for _ in range(2)]
-    wait_for(lambda: children(two[0].pid) and children(two[1].pid))
+    wait_for(lambda: training(two[0]) and training(two[1]))
     two[0].send_signal(signal.SIGINT)
     out, _ = two[0].communicate(timeout=120)
     assert two[0].returncode == 130, out
@@ -181,9 +188,9 @@ with open(sys.argv[1], "a") as file:
 class Spy(TrialProcess):
     """Writes down its GPUs and when it had them, in the place of a training process."""
 
-    @property
-    def command(self) -> list[str]:
-        return [sys.executable, "-c", SPY, str(self.folder.parent / "spied.jsonl")]
+    def start(self) -> None:
+        command = [sys.executable, "-c", SPY, str(self.folder.parent / "spied.jsonl")]
+        self.process = subprocess.Popen(command, env=self.slot.environment(os.environ))
 
 
 class Silent:
@@ -224,3 +231,61 @@ def test_a_gpu_never_holds_more_runs_than_it_should(per_run, per_gpu, tmp_path, 
         for gpus in {line["gpus"] for line in lines}:
             turns = sorted((line["start"], line["end"]) for line in lines if line["gpus"] == gpus)
             assert all(later[0] - earlier[1] < 2 for earlier, later in itertools.pairwise(turns))
+
+
+CURVE = """
+import json, pathlib, sys, time
+folder, worth = pathlib.Path(sys.argv[1]), float(sys.argv[2])
+(folder / "config.yaml").write_text("{}")
+for step in range(1, 10):
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write(json.dumps({"generator_step": step, "loss/generator": worth}) + "\\n")
+    time.sleep(0.25)
+(folder / "summary.json").write_text(json.dumps({"outcome": "finished"}))
+"""
+
+
+class Curve(TrialProcess):
+    """Logs as many values as its place is worth, in the place of a training process."""
+
+    def start(self) -> None:
+        command = [sys.executable, "-c", CURVE, str(self.folder), str(self.claimed.place)]
+        self.process = subprocess.Popen(command)
+
+
+def curves(tmp_path: Path, count: int, **changes: object) -> Study:
+    """The study of a sweep of ``count`` curves, worked off."""
+    path = written(tmp_path, [0], "curves")
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
+    study = Study(
+        read_sweep(path), "k", [{}] * count, count, f"sqlite:///{tmp_path}/study.db", lease=60, attempts=1
+    )
+
+    def prepare(claimed, slot):
+        folder = tmp_path / str(claimed.place)
+        folder.mkdir()
+        return Curve(claimed, Planned({}, [], "x", folder), slot, folder)
+
+    Executor(study, slots(workers=1), prepare, Silent()).run()
+    return study
+
+
+def test_hyperband_ends_the_processes_of_runs_that_fall_behind(tmp_path):
+    stop = {"type": "hyperband", "max_iter": 9, "s": 2, "eta": 3}
+    study = curves(tmp_path, 6, early_terminate=stop)
+    places = study.places()
+    assert {place.state for place in places} == {"done"}
+    stopped = [place.number for place in places if place.outcome == "stopped early"]
+    assert stopped
+    assert 0 not in stopped  # the best
+    for place in places:
+        lines = len((tmp_path / str(place.number) / "metrics.jsonl").read_text().splitlines())
+        assert (lines < 9) == (place.number in stopped)
+        assert (tmp_path / str(place.number) / "summary.json").exists() == (place.number not in stopped)
+
+
+def test_no_run_begins_once_one_has_reached_the_target(tmp_path):
+    metric = {"name": "loss/generator", "goal": "maximize", "target": 1}
+    places = curves(tmp_path, 4, metric=metric).places()
+    assert [place.state for place in places] == ["done", "done", "not needed", "not needed"]
+    assert not (tmp_path / "2").exists()

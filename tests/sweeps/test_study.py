@@ -44,14 +44,13 @@ def test_two_executors_share_the_places_out(tmp_path):
     claimed: list[list[int]] = [[], []]
     barrier = threading.Barrier(2)
 
-    def work(mine: list[int]) -> None:
-        study = opened(tmp_path)
-        barrier.wait()
+    def work(mine: list[int], study: Study) -> None:
+        barrier.wait(10)
         while (claim := study.claim()) is not None:
             mine.append(claim.place)
             study.done(claim, "finished", float(claim.place))
 
-    threads = [threading.Thread(target=work, args=(mine,)) for mine in claimed]
+    threads = [threading.Thread(target=work, args=(mine, opened(tmp_path))) for mine in claimed]
     for thread in threads:
         thread.start()
     for thread in threads:

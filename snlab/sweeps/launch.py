@@ -1,0 +1,134 @@
+"""``snlab fit`` in a process of its own, as a sweep starts it: it ends with the sweep, and writes to a log.
+
+Without GPUs a run is forked from a server process that has imported everything and done nothing, which saves
+it the seconds that importing takes. With GPUs it is an ordinary process: CUDA need not survive a fork, and
+runs there are long.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Protocol
+
+from snlab.sweeps.slots import Slot
+
+FORKS = sys.platform == "linux"
+PRELOADED = ["snlab.fit"]  # without wandb: its temporary folder is made at import, and removed at each exit
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
+SERVER_LOST = 255  # what multiprocessing says of a process whose fork server has ended before it
+
+
+class Process(Protocol):
+    """A started process; as far as it goes, ``subprocess.Popen``."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self) -> int: ...
+
+    def terminate(self) -> None: ...
+
+
+def launch(arguments: Sequence[str], slot: Slot, log: Path) -> Process:
+    """Start ``snlab fit`` with these arguments in a slot; what it prints is added to ``log``."""
+    if FORKS and not slot.gpus:
+        return _Forked(arguments, slot, log)
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "snlab", "fit", *arguments],
+            env=slot.environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,  # a Ctrl-C in the terminal is the executor's to pass on
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
+
+
+def _end_with_parent() -> None:
+    """In the child: be asked to save and end where the parent dies without a word."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+# ---- forking --------------------------------------------------------------------------------------------
+
+
+def preload(slot: Slot) -> None:
+    """Have the server import everything, in the background, for runs in ``slot`` and those like it."""
+    if FORKS and not slot.gpus:
+        multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+        with _environment(slot.environment(os.environ)):  # libraries read their number of threads but once
+            forkserver.ensure_running()
+
+
+def wait_until_preloaded(slot: Slot) -> None:
+    """So that starting the first run does not wait, while its trial is claimed."""
+    if FORKS and not slot.gpus:
+        first = multiprocessing.get_context("forkserver").Process(target=os.getpid)
+        first.start()
+        first.join()
+
+
+class _Forked:
+    """A process of the server's, with the interface of ``subprocess.Popen``."""
+
+    def __init__(self, arguments: Sequence[str], slot: Slot, log: Path) -> None:
+        preload(slot)
+        given = (list(arguments), slot.environment(os.environ), log)
+        self._process = multiprocessing.get_context("forkserver").Process(target=_fit, args=given)
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        code = self._process.exitcode
+        return -signal.SIGTERM if code == SERVER_LOST else code
+
+    def wait(self) -> int:
+        self._process.join()
+        code = self.poll()
+        assert code is not None
+        return code
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+
+def _fit(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    """In the child: what ``python -m snlab fit`` does."""
+    os.setsid()
+    _end_with_parent()
+    os.environ.clear()
+    os.environ.update(environment)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv[1:] = ["fit", *arguments]
+    try:
+        runpy.run_module("snlab", run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()  # a forked process ends without them, and W&B's temporary folders would stay
+
+
+@contextmanager
+def _environment(environment: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
