@@ -21,14 +21,21 @@ def power_iteration(matrix: Tensor, u: Tensor, iterations: int = 1) -> tuple[Ten
     Returns:
         u of shape (m,) and v of shape (n,), both of norm 1.
     """
-    v = F.normalize(matrix.mT @ u, dim=0)
-    for i in range(iterations):
-        if i > 0:
-            v = F.normalize(matrix.mT @ u, dim=0)
-        u = F.normalize(matrix @ v, dim=0)
-    return u, v
+    with _in_its_own_precision(matrix):
+        v = F.normalize(matrix.mT @ u, dim=0)
+        for i in range(iterations):
+            if i > 0:
+                v = F.normalize(matrix.mT @ u, dim=0)
+            u = F.normalize(matrix @ v, dim=0)
+        return u, v
 
 
 def sigma(matrix: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """σ = uᵀ W v, a scalar; its gradient is u vᵀ, the first term of equation 10 at convergence."""
-    return torch.dot(u, matrix @ v)
+    with _in_its_own_precision(matrix):
+        return torch.dot(u, matrix @ v)
+
+
+def _in_its_own_precision(matrix: Tensor) -> torch.autocast:
+    """Autocast, where a run has it on, would make these products in bfloat16: σ would be off by a hundredth."""
+    return torch.autocast(matrix.device.type, enabled=False)

@@ -118,6 +118,19 @@ def test_every_name_of_the_design_is_logged(fit):
     assert run.summary["extractors"].keys() == {"embedded-digits"}
 
 
+@pytest.mark.parametrize("normalizer", ["spectral_norm+gradient_penalty(weight=1)", "weight_norm"])
+def test_bfloat16_trains_and_logs_the_same_names(normalizer, fit):
+    options = ("--generator_steps", "3", "--measure.fidelity_every", "3", "--measure.every", "3")
+    single = fit(*options, "--model.normalizer", normalizer)
+    half = fit(*options, "--model.normalizer", normalizer, "--trainer.precision", "bf16-mixed")
+    assert half.outcome == "finished"
+    assert half.folder != single.folder
+    assert half.rows[3].keys() == single.rows[3].keys()
+    assert all(value is not None for value in half.rows[3].values())
+    assert half.rows[3]["sigma/exact/conv1"] != single.rows[3]["sigma/exact/conv1"]
+    assert half.rows[3]["sigma/exact/conv1"] == pytest.approx(single.rows[3]["sigma/exact/conv1"], rel=0.02)
+
+
 def test_mixtures_log_modes_and_the_true_ratio(fit):
     run = fit(
         "--data.dataset", "mixture(kind=ring)", "--model.network", "flow(width=8, couplings=2)",
@@ -173,6 +186,15 @@ def test_a_folder_with_another_configuration_is_left_alone(fit, tmp_path):
     with pytest.raises(UserError, match=r"another configuration \(model.n_dis is 1 there and 2 here\)"):
         fit(*options, "--model.n_dis", "2")
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(60.0, [1, 5, 10, 15, 20]), (-1.0, list(range(1, 21)))])
+def test_progress_is_said_at_once_now_and_then_and_by_the_clock(seconds, lines, fit, monkeypatch, capsys):
+    monkeypatch.setattr("snlab.callbacks.progress.LINE_EVERY", 0.25)
+    monkeypatch.setattr("snlab.callbacks.progress.LINE_SECONDS", seconds)
+    fit("--generator_steps", "20", "--measure.fidelity", "none", "--measure.every", "20")
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("generator_step")]
+    assert [int(line.split()[1].split("/")[0]) for line in said] == lines
 
 
 def test_divergence_is_a_result(fit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from snlab.runs import Run
@@ -149,6 +151,27 @@ def test_torchrun_gives_the_same_run(run_of_two, tmp_path):
     assert len(list((again.folder / "wandb").glob("offline-run-*"))) == 1
     over = fitted(tmp_path, *arguments)  # every process finds that there is nothing to do
     assert over.summary == again.summary
+
+
+@pytest.mark.parametrize(
+    ("options", "devices"),
+    [(("--gpus", "all", "--gpus-per-run", "2"), ()), (("--workers", "2"), TWO)],
+    ids=["a slot of two GPUs", "two devices by the command, forked"],
+)
+def test_a_sweep_gives_the_same_run(options, devices, run_of_two, tmp_path, monkeypatch):
+    """The GPUs are faked, its processes on the CPU. On two cores each has one thread, as in all tests."""
+    path = tmp_path / "one.yaml"
+    command = ["snlab", "fit", *FIT[3:], *devices, "${args}"]
+    axes = {"seed_everything": {"values": [0]}}
+    path.write_text(yaml.safe_dump({"method": "grid", "parameters": axes, "command": command}))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
+    sweep = ["taskset", "--cpu-list", cores, sys.executable, "-m", "snlab", "sweep", path, *options]
+    done = subprocess.run([*sweep, "--runs", tmp_path / "runs"], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = [p for p in (tmp_path / "runs/one").iterdir() if p.is_dir()]
+    assert rows(Run.read(folder)) == rows(run_of_two)
+    assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ def test_every_trial_has_a_run_of_its_own_as_wandb_would_pass_it(name, tmp_path:
         for key, value in trial.configuration.items():
             if key != "config":
                 assert at(settings, key) == value
+            elif isinstance(value, str):
+                assert settings["data"] == FitCLI([f"--config={value}"]).settings["data"]
             else:
                 assert settings["model"]["n_dis"] == value["model"]["n_dis"]
                 assert settings["model"]["adam"] == value["model"]["adam"]

@@ -15,6 +15,7 @@ from snlab.callbacks.measurement import due
 
 REFRESH_SECONDS = 0.2
 LINE_EVERY = 0.05  # of the run, in a log
+LINE_SECONDS = 60.0  # between two lines at the most
 
 
 class ProgressReport(Callback):
@@ -49,8 +50,13 @@ class ProgressReport(Callback):
             if now - self._shown > REFRESH_SECONDS or step == trainer.max_steps:
                 self._bar.update(self._task, completed=step, rate=rate, refresh=True)
                 self._shown = now
-        elif due(step, LINE_EVERY, trainer.max_steps):
+        elif (
+            due(step, LINE_EVERY, trainer.max_steps)
+            or step == self._start_step + 1
+            or now - self._shown > LINE_SECONDS
+        ):
             print(f"generator_step {step}/{trainer.max_steps}  {rate:.1f}/s", flush=True)
+            self._shown = now
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop()

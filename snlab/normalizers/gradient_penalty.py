@@ -47,6 +47,7 @@ class GradientPenalty(Normalizer):
     ) -> Tensor:
         n = whole(len(real))
         epsilon = part(torch.rand(n, generator=generator, device=real.device, dtype=real.dtype))  # (batch,)
+        fake = fake.to(real.dtype)  # autocast's generator gives bfloat16
         between = torch.lerp(fake, real, epsilon.view(-1, *[1] * (real.ndim - 1)))  # (batch, ...)
         between.requires_grad_()
         logits = discriminator(between)

@@ -18,7 +18,7 @@ class Slot:
         name: what the user is shown, as in ``GPU 0,1`` or ``CPU 0``.
         gpus: the GPUs that a run here sees, by CUDA's number or UUID; none for a CPU slot of a machine
             without any.
-        threads: CPU threads of a run here.
+        threads: CPU threads of each process of a run here, of which there is one a GPU.
     """
 
     name: str
@@ -74,7 +74,7 @@ def slots(
         tuple(chosen[i : i + gpus_per_run])
         for i in range(0, len(chosen) - gpus_per_run + 1, gpus_per_run)  # what is left over stays idle
     ]
-    threads = max(1, cores // (len(groups) * runs_per_gpu))
+    threads = max(1, cores // (len(groups) * gpus_per_run * runs_per_gpu))
     return [
         Slot(f"GPU {','.join(group)}" + (f" #{share}" if runs_per_gpu > 1 else ""), group, threads)
         for share in range(runs_per_gpu)

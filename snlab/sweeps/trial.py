@@ -123,14 +123,13 @@ def settle(planned: Planned, root: Path) -> Path:
     with FileLock(root / ".settle.lock"):
         if planned.folder.exists():
             return planned.folder
+        planned.folder.unlink(missing_ok=True)  # a link that leads nowhere any more
         elsewhere = [p for p in root.glob(f"*/*-{planned.identity}") if not p.is_symlink()]
         elsewhere += [p for p in root.glob(f"*-{planned.identity}") if not p.is_symlink()]
         if not elsewhere:
             planned.folder.mkdir(parents=True)
             return planned.folder
+        sweep_folder.mkdir(parents=True, exist_ok=True)
         link = sweep_folder / elsewhere[0].name
-        if not link.exists():
-            sweep_folder.mkdir(parents=True, exist_ok=True)
-            link.unlink(missing_ok=True)  # one that leads nowhere any more
-            link.symlink_to(os.path.relpath(elsewhere[0], sweep_folder), target_is_directory=True)
+        link.symlink_to(os.path.relpath(elsewhere[0], sweep_folder), target_is_directory=True)
         return link

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,6 +174,15 @@ def test_two_executors_share_a_sweep_and_a_signal_gives_back(tmp_path, undisturb
     assert all(p.is_symlink() for p in links)
     assert len(find_runs(runs / "again")) == 4
     assert len(find_runs(runs)) == 4
+
+    # A run that is deleted is run again, and nothing else is.
+    shutil.rmtree(links[0].resolve())
+    fourth = executor(again, runs, 2)
+    out, _ = fourth.communicate(timeout=120)
+    assert fourth.returncode == 0, out
+    assert "3 of them ended before" in out
+    assert out.count(": finished") == 1
+    assert_as_undisturbed(runs / "again", undisturbed)
 
 
 SPY = """

@@ -28,6 +28,7 @@ def test_every_gpu_is_a_slot():
 def test_several_gpus_a_run_and_several_runs_a_gpu():
     assert gpus_of(gpus_per_run=2) == [("0", "1"), ("2", "3")]
     assert gpus_of(gpus_per_run=3) == [("0", "1", "2")]
+    assert [slot.threads for slot in slots(gpus_per_run=2)] == [2] * 2  # of each of a run's two processes
     shared = slots("0,1", runs_per_gpu=2)
     assert [slot.gpus for slot in shared] == [("0",), ("1",), ("0",), ("1",)]
     assert len({slot.name for slot in shared}) == 4
