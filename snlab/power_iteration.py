@@ -37,5 +37,5 @@ def sigma(matrix: Tensor, u: Tensor, v: Tensor) -> Tensor:
 
 
 def _in_its_own_precision(matrix: Tensor) -> torch.autocast:
-    """Autocast, where a run has it on, would make these products in bfloat16: σ would be off by a hundredth."""
+    """Without autocast, which would choose bfloat16 for these products: not three digits of σ."""
     return torch.autocast(matrix.device.type, enabled=False)

@@ -15,8 +15,10 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +29,7 @@ FORKS = sys.platform == "linux"
 PRELOADED = ["snlab.fit"]  # without wandb: its temporary folder is made at import, and removed at each exit
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 SERVER_LOST = 255  # what multiprocessing says of a process whose fork server has ended before it
+POLL_SECONDS = 0.1
 
 
 class Process(Protocol):
@@ -94,22 +97,32 @@ class _Forked:
 
     def poll(self) -> int | None:
         code = self._process.exitcode
-        return -signal.SIGTERM if code == SERVER_LOST else code
+        if code != SERVER_LOST:
+            return code
+        return None if _lives(self.pid) else -signal.SIGKILL  # how it ended is not known: at worst so
 
     def wait(self) -> int:
-        self._process.join()
-        code = self.poll()
-        assert code is not None
+        while (code := self.poll()) is None:
+            time.sleep(POLL_SECONDS)
         return code
 
     def terminate(self) -> None:
-        self._process.terminate()
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
+
+def _lives(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _fit(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
     """In the child: what ``python -m snlab fit`` does."""
     os.setsid()
-    _end_with_parent()
+    threading.Thread(target=_stop_without_parent, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
     with log.open("ab") as file:
@@ -120,6 +133,14 @@ def _fit(arguments: Sequence[str], environment: Mapping[str, str], log: Path) ->
         runpy.run_module("snlab", run_name="__main__", alter_sys=True)
     finally:
         atexit._run_exitfuncs()  # a forked process ends without them, and W&B's temporary folders would stay
+
+
+def _stop_without_parent() -> None:
+    """As ``_end_with_parent``, whose parent would be the server, which lives as long as any run does."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager

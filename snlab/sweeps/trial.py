@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -75,7 +76,8 @@ class TrialProcess:
         """End a run that was asked to, ``seconds`` ago, and has not."""
         asked = self._asked_at
         if self.process is not None and asked is not None and time.monotonic() - asked > seconds:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended since
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     # ---- what its folder says ---------------------------------------------------------------------------
 
