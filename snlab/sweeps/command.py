@@ -16,7 +16,7 @@ from snlab.runs import CONFIG, OVER, Run
 from snlab.sweeps.check import Planned, check, plan, quiet, total
 from snlab.sweeps.cost import estimate
 from snlab.sweeps.display import SweepDisplay, best_of, duration
-from snlab.sweeps.document import Sweep, read_sweep
+from snlab.sweeps.document import Sweep, in_words, read_sweep
 from snlab.sweeps.executor import Executor
 from snlab.sweeps.launch import preload, wait_until_preloaded
 from snlab.sweeps.register import register
@@ -92,13 +92,13 @@ def work_off(found: Sweep, options: SweepOptions) -> int:
     )
     if not all(place.ended for place in study.places()):
         wait_until_preloaded(places[0])
-    with SweepDisplay(console, found.name, found.metric, len(places)) as display:
+    with SweepDisplay(console, found.name, found.metric) as display:
         executor = Executor(study, places, prepare, display)
         result = executor.run()
     console.print(display.line(result))
     best = best_of(result, found.metric)
     if best is not None and best.configuration is not None:
-        console.print(f"best: {_words(best.configuration)}")
+        console.print(f"best: {in_words(best.configuration)}")
     if executor.stopped_by is not None:
         console.print("the same command goes on from here")
         return INTERRUPTED if executor.stopped_by == signal.SIGINT else REQUEUE
@@ -113,7 +113,7 @@ def dry_run(file: str, options: SweepOptions) -> int:
     places = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
     trials = plan(found, options.runs)
     for i, trial in enumerate(trials):
-        console.print(f"{i:4d}  {_state(trial):8s}  {_words(trial.configuration)}")
+        console.print(f"{i:4d}  {_state(trial):8s}  {in_words(trial.configuration)}")
     console.print(f"each is: snlab fit {' '.join(found.command)}")
     count = total(found, trials)
     unseen = 0 if count is None else count - len(trials)  # draws that are made later
@@ -165,7 +165,3 @@ def _state(trial: Planned) -> str:
     if not (trial.folder / CONFIG).exists():
         return "new"
     return "over" if Run.read(trial.folder).outcome in OVER else "begun"
-
-
-def _words(configuration: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in configuration.items())

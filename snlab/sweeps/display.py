@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -15,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snlab.sweeps.document import Metric
-from snlab.sweeps.study import Place
+from snlab.sweeps.study import STOPPED_EARLY, Place
 from snlab.sweeps.trial import TrialProcess
 
 REFRESH_SECONDS = 0.5
@@ -28,17 +29,15 @@ class SweepDisplay:
         console: where to.
         name: the sweep's.
         metric: what is best, if the sweep says.
-        slots: how many runs there are at a time.
     """
 
-    def __init__(self, console: Console, name: str, metric: Metric | None, slots: int) -> None:
+    def __init__(self, console: Console, name: str, metric: Metric | None) -> None:
         self.console = console
         self.name = name
         self.metric = metric
-        self.slots = slots
         self._started = time.monotonic()
-        self._before: int | None = None  # places that had ended when this executor began
         self._shown = 0.0
+        self._began: dict[Path, float] = {}  # how far each run was when it was first shown here
         self._live = (
             Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         )
@@ -62,8 +61,11 @@ class SweepDisplay:
             return
         self._shown = time.monotonic()
         rows = Table.grid(padding=(0, 1))
+        progress: dict[Path, float] = {}
         for trial in running:
             step, total = trial.progress or (0, 0)
+            if trial.process is not None:
+                progress[trial.folder] = step / (total or 1)
             waits = "" if trial.process is not None else "waits for the process that trains it"
             rows.add_row(
                 trial.slot.name,
@@ -71,24 +73,30 @@ class SweepDisplay:
                 f"{step}/{total}" if total else "starting",
                 waits or trial.folder.name,
             )
-        self._live.update(Group(Text(self.line(places)), rows), refresh=True)
+        whole = self.line(places) + self._time_left(progress, places)
+        self._live.update(Group(Text(whole), rows), refresh=True)
+
+    def _time_left(self, progress: Mapping[Path, float], places: Sequence[Place]) -> str:
+        """At the speed of what was trained since this began, in runs and parts of them."""
+        for folder, part in progress.items():
+            self._began.setdefault(folder, part)
+        trained = sum(progress.get(folder, 1.0) - part for folder, part in self._began.items())
+        left = sum(not place.ended for place in places) - sum(progress.values())
+        if trained <= 0:
+            return ""
+        return f", about {duration((time.monotonic() - self._started) / trained * left)} left"
 
     def line(self, places: Sequence[Place]) -> str:
         """The whole in one line."""
         counts = Counter(place.state for place in places)
-        ended = sum(place.ended for place in places)
-        if self._before is None:
-            self._before = ended
         words = [f"{self.name}: {counts['done']} of {len(places)} done"]
         others = ("running", "waiting", "failed", "not needed")
         words += [f"{counts[state]} {state}" for state in others if counts[state]]
+        early = sum(place.outcome == STOPPED_EARLY for place in places)
+        words += [f"{early} stopped early"] if early else []
         best = best_of(places, self.metric)
         if best is not None and self.metric is not None:
             words.append(f"best {self.metric.name} {best.score:.4g}")
-        here = ended - self._before
-        if here and ended < len(places):
-            seconds = (time.monotonic() - self._started) / here * (len(places) - ended)
-            words.append(f"about {duration(seconds)} left")
         return ", ".join(words)
 
 

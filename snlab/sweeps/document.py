@@ -127,6 +127,16 @@ def read_sweep(name: str | Path) -> Sweep:
         raise UserError(f"{path}: {error}") from error
 
 
+def in_words(configuration: Mapping[str, Any]) -> str:
+    """A trial's parameters, for a reader.
+
+    >>> in_words({"model.adam.lr": 0.0002616193462793065, "model.normalizer": "none"})
+    'model.adam.lr=0.0002616 model.normalizer=none'
+    """
+    shown = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in configuration.items()}
+    return " ".join(f"{name}={value}" for name, value in shown.items())
+
+
 def _read(path: Path, document: dict[str, Any]) -> Sweep:
     for key in document:
         if key not in KEYS:

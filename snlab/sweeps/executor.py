@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
+from snlab.sweeps.document import in_words
 from snlab.sweeps.slots import Slot
-from snlab.sweeps.study import Claimed, Place, Study
+from snlab.sweeps.study import STOPPED_EARLY, Claimed, Place, Study
 from snlab.sweeps.trial import ERROR, TrialProcess
 
 POLL_SECONDS = 0.2
@@ -147,26 +148,28 @@ class Executor:
     def _ended(self, trial: TrialProcess) -> None:
         self.running.remove(trial)
         self._claim_at = self._beat_at = 0.0
-        name = trial.folder.name
         if not self.study.is_mine(trial.claimed.trial):
-            self.display.say(f"{name}: taken over by another executor")
+            self._say(trial, "taken over by another executor")
             return
         run, metric, code = trial.over, self.study.sweep.metric, trial.poll()
         if run is not None:
             score = run.last(metric.name) if metric else None
             self.study.done(trial.claimed, run.outcome, score)
             shown = f", {metric.name} {score:.4g}" if metric and score is not None else ""
-            self.display.say(f"{name}: {run.outcome}{shown}" + ("" if code is not None else " (before)"))
+            self._say(trial, f"{run.outcome}{shown}" + ("" if code is not None else " (before)"))
         elif trial.stopped_early:
             self.study.pruned(trial.claimed)
-            self.display.say(f"{name}: stopped early")
+            self._say(trial, STOPPED_EARLY)
         elif self.stopped_by is not None:
             self._drop(trial)
         else:
             failure, reason = trial.failure(code if code is not None else 1)
             self.study.failed(trial.claimed, failure, final=failure == ERROR)
             last = failure == ERROR or trial.claimed.attempt >= self.study.attempts
-            self.display.say(f"{name}: {failure} ({reason}); {'given up' if last else 'tried again'}")
+            self._say(trial, f"{failure} ({reason}); {'given up' if last else 'tried again'}")
+
+    def _say(self, trial: TrialProcess, what: str) -> None:
+        self.display.say(f"{trial.folder.name}: {what}; {in_words(trial.claimed.configuration)}")
 
     def _drop(self, trial: TrialProcess) -> None:
         """Give the trial back: whoever goes on with the sweep goes on with it."""

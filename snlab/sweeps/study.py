@@ -35,6 +35,7 @@ CONFIGURATION = "configuration"
 GONE = "gone"  # of the study: the trials whose runs are no longer there
 GIVEN_BACK = "given back"  # by an executor that was told to stop: no attempt
 LOST = "lost"  # its executor went silent
+STOPPED_EARLY = "stopped early"
 LIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 ADVISORY_LOCK = 0x736E6C6162  # any number that others hardly choose: "snlab"
 SAMPLERS = ("tpe", "gp")
@@ -158,7 +159,7 @@ class Study:
 
     def pruned(self, claimed: Claimed) -> None:
         """Stopped early: it would not have been among the best."""
-        claimed.trial.set_user_attr(OUTCOME, "stopped early")
+        claimed.trial.set_user_attr(OUTCOME, STOPPED_EARLY)
         self.study.tell(claimed.trial, state=TrialState.PRUNED)
 
     def failed(self, claimed: Claimed, failure: str, final: bool) -> None:

@@ -120,6 +120,7 @@ BAD = {
     "metric never logged": ({"metric": {"name": "fid/embedded-digits"}}, "'fid/embedded-digits' is never"),
     "metric without a name": ({"metric": {"goal": "minimize"}}, "metric wants a name and a goal"),
     "goal unknown": ({"metric": {"name": "loss/generator", "goal": "minimise"}}, "did you mean 'minimize'?"),
+    "target": ({"metric": {"name": "loss/generator", "target": "low"}}, "target wants a number, got 'low'"),
     "another program": ({"command": ["python", "train.py", "${args}"]}, "does not run snlab fit"),
     "no arguments": ({"command": ["snlab", "fit"]}, "command wants ${args} once"),
     "unknown macro": ({"command": ["snlab", "fit", "${arg}"]}, "did you mean '${args}'?"),
