@@ -238,15 +238,13 @@ class Study:
 
     def _fill_places(self) -> None:
         by_place = self._by_place()
+        chosen = {t.user_attrs[PLACE]: t.params for t in self._trials()}  # a search's choice stays
         for place in range(self.count):
             trials = by_place.get(place, [])
             if any(trial.state in LIVE for trial in trials) or self._given_up(trials):
                 continue
             attempt = 1 + sum(t.user_attrs.get(FAILURE, LOST) != GIVEN_BACK for t in trials)
-            # A search's choice is tried again as it was.
-            self.study.enqueue_trial(
-                trials[-1].params if trials else {}, user_attrs={PLACE: place, ATTEMPT: attempt}
-            )
+            self.study.enqueue_trial(chosen.get(place, {}), user_attrs={PLACE: place, ATTEMPT: attempt})
 
 
 # ---- opening it -----------------------------------------------------------------------------------------

@@ -154,6 +154,24 @@ def test_a_search_comes_closer_and_repeats_a_failed_choice(tmp_path):
     assert min(scores) < 0.05
 
 
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_a_place_that_is_reopened_is_run_again_as_it_was(method, tmp_path):
+    study = opened(tmp_path, method=method, run_cap=N)
+    first = {}
+    while (claim := study.claim()) is not None:
+        first[claim.place] = claim.configuration
+        study.done(claim, "finished", 1.0)
+    study.reopen([3, 5])
+    other = opened(tmp_path, method=method, run_cap=N)
+    assert [place.number for place in other.places() if place.state == "waiting"] == [3, 5]
+    for place in (3, 5):
+        claim = other.claim()
+        assert (claim.place, claim.attempt, claim.configuration) == (place, 1, first[place])
+        other.done(claim, "finished", 2.0)
+    assert study.claim() is None
+    assert [place.score for place in study.places()][2:6] == [1.0, 2.0, 1.0, 2.0]
+
+
 def test_hyperband_stops_what_falls_behind(tmp_path):
     stop = {"type": "hyperband", "min_iter": 1, "eta": 3}
     study = opened(tmp_path, early_terminate=stop)
