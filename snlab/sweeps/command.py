@@ -59,21 +59,7 @@ def work_off(found: Sweep, options: SweepOptions) -> int:
     places = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
     preload(places[0])
     _check(found, options)
-    if found.method != "grid" and found.run_cap is None:
-        raise UserError(f"{found.path}: a {found.method} search without run_cap never ends; add run_cap: N")
-    trials = plan(found, options.runs)
-    count = total(found, trials)
-    assert count is not None  # endless searches were refused
-    study = Study(
-        found,
-        _key(found, trials),
-        [trial.configuration for trial in trials] if found.method != "bayes" else None,
-        count,
-        options.storage or f"sqlite:///{options.runs / found.name / 'study.db'}",
-        lease=options.lease,
-        attempts=options.attempts,
-        sampler=options.sampler,
-    )
+    study = _study(found, options)
 
     def planned(configuration: Mapping[str, Any]) -> Planned:
         with quiet():
@@ -88,7 +74,7 @@ def work_off(found: Sweep, options: SweepOptions) -> int:
     study.reopen(gone)
     words = f", {len(ended) - len(gone)} of them ended before" if ended else ""
     console.print(
-        f"{found.name}: {count} runs in {options.runs / found.name}, {len(places)} at a time{words}"
+        f"{found.name}: {study.count} runs in {options.runs / found.name}, {len(places)} at a time{words}"
     )
     if not all(place.ended for place in study.places()):
         wait_until_preloaded(places[0])
@@ -153,6 +139,23 @@ def _check(found: Sweep, options: SweepOptions) -> None:
         if value < 1:
             raise UserError(f"{option} is {value}; at least 1 is needed")
     check(found)
+
+
+def _study(found: Sweep, options: SweepOptions) -> Study:
+    trials = plan(found, options.runs)
+    count = total(found, trials)
+    if count is None:
+        raise UserError(f"{found.path}: a {found.method} search without run_cap never ends; add run_cap: N")
+    return Study(
+        found,
+        _key(found, trials),
+        [trial.configuration for trial in trials] if found.method != "bayes" else None,
+        count,
+        options.storage or f"sqlite:///{options.runs / found.name / 'study.db'}",
+        lease=options.lease,
+        attempts=options.attempts,
+        sampler=options.sampler,
+    )
 
 
 def _key(found: Sweep, trials: list[Planned]) -> str:
