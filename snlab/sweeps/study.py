@@ -9,6 +9,7 @@ which SQLite does not keep together.)
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -105,6 +106,7 @@ class Study:
         self.count = count
         self.lease = lease
         self.attempts = attempts
+        self._search = sampler
         self._alone = _lock(storage)
         with self._alone():
             self._storage = _open(storage, lease)
@@ -112,7 +114,7 @@ class Study:
                 study_name=f"{sweep.name}-{key}",
                 storage=self._storage,
                 direction=sweep.metric.goal if sweep.metric else "minimize",
-                sampler=_sampler(sweep, sampler),
+                sampler=_sampler(sweep, sampler, 0),
                 pruner=_pruner(sweep),
                 load_if_exists=True,
             )
@@ -129,6 +131,8 @@ class Study:
             waiting = self._trials(TrialState.WAITING)
             if not waiting:
                 return None
+            # A seed for each place: executors of one seed, or one that is started again, would draw the same.
+            self.study.sampler = _sampler(self.sweep, self._search, waiting[0].user_attrs[PLACE])
             # Before it runs: Optuna passes over a running trial that never had a heartbeat.
             self._storage.record_heartbeat(waiting[0]._trial_id)
             with _no_warning():  # that heartbeats are its own loop's affair: here they are beat()'s
@@ -289,12 +293,12 @@ def _shown(storage: str) -> str:
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", storage)
 
 
-def _sampler(sweep: Sweep, sampler: str) -> BaseSampler:
+def _sampler(sweep: Sweep, sampler: str, place: int) -> BaseSampler:
     if sweep.method != "bayes":
         return RandomSampler()  # never asked: what is run is known beforehand
     if sampler not in SAMPLERS:
         raise UserError(f"unknown --sampler {sampler!r}; {nearest(sampler, SAMPLERS)}")
-    seed = int(sweep.digest, 16)
+    seed = int.from_bytes(hashlib.sha256(f"{sweep.digest}/{place}".encode()).digest()[:4])
     # Runs that are under way count as if they had gone badly: workers spread out.
     return TPESampler(seed=seed, constant_liar=True) if sampler == "tpe" else GPSampler(seed=seed)
 

@@ -154,6 +154,19 @@ def test_a_search_comes_closer_and_repeats_a_failed_choice(tmp_path):
     assert min(scores) < 0.05
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_a_search_that_is_shared_and_started_again_draws_nothing_twice(sampler, tmp_path):
+    drawn = []
+    for _ in range(3):  # started again, and again
+        found = sweep(tmp_path, method="bayes", run_cap=N)
+        shared = [Study(found, "k", None, N, f"sqlite:///{tmp_path}/s.db", 60, sampler=sampler) for _ in "ab"]
+        claims = [study.claim() for study in (*shared, *shared)]
+        drawn += [claim.configuration["model.adam.lr"] for claim in claims]
+        for study, claim in zip((*shared, *shared), claims, strict=True):
+            study.done(claim, "finished", float(claim.place))
+    assert len(set(drawn)) == N
+
+
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_a_place_that_is_reopened_is_run_again_as_it_was(method, tmp_path):
     study = opened(tmp_path, method=method, run_cap=N)
