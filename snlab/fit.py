@@ -24,7 +24,7 @@ from snlab.measure import MeasureOptions, measurements
 from snlab.messages import plain_messages
 from snlab.parallel import end_with_launcher, leading
 from snlab.runs import CHECKPOINTS, DIVERGED, FAILED, FINISHED, KILLED, LOST, OVER, Run, RunWriter
-from snlab.shares import lost
+from snlab.shares import leave, lost
 from snlab.swept import wanted_again
 from snlab.tracking import RunFolderLogger, WandbMirror, WandbOptions, replay
 
@@ -93,6 +93,8 @@ def _train(cli: FitCLI, trainer: Trainer, place: Claim, mirror: WandbMirror) -> 
         if not lost(error):
             raise
         return KILLED, LOST
+    finally:
+        leave()
     return FINISHED if trainer.global_step >= trainer.max_steps else KILLED, None
 
 

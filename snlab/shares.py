@@ -20,6 +20,12 @@ def processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def leave() -> None:
+    """End what this process shares; the threads of gloo, left alone, may abort a process that exits."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def part(x: Tensor) -> Tensor:
     """This process's contiguous share of ``x`` (n, ...): with those of all others, in order, it is ``x``."""
     return x if processes() == 1 else x.tensor_split(processes())[dist.get_rank()]

@@ -17,7 +17,7 @@ from snlab.build import build_data, build_gan
 from snlab.data import scale
 from snlab.gan import GAN
 from snlab.parallel import SyncBatchNorm, strategy
-from snlab.shares import part
+from snlab.shares import leave, part
 
 NORMALIZERS = ("none", "weight_norm", "gradient_penalty", "spectral_norm")
 STEPS = 3
@@ -79,3 +79,4 @@ if __name__ == "__main__":
         "vectors": batch_norm((6, 4), nn.BatchNorm1d(4, affine=False, momentum=None)),
     }
     torch.save(layers, folder / f"batch_norm-{rank}.pt")
+    leave()

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from snlab.shares import Agreement, buffers_of_the_first, gathered, part, processes, together, whole
+from snlab.shares import Agreement, buffers_of_the_first, gathered, leave, part, processes, together, whole
 
 
 def derivatives(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,3 +55,4 @@ if __name__ == "__main__":
         "agreed": [agreement.largest(15 * (rank == 1)), agreement.largest(0)],
     }
     torch.save(result, folder / f"{rank}.pt")
+    leave()
