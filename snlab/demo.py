@@ -21,8 +21,8 @@ FAST = ("--generator_steps=20", "--measure.every=0.25", "--measure.fidelity_ever
 def demo(folder: Path, fast: bool = False, workers: int | None = None) -> int:
     """Train what is not trained yet, print the comparison, write ``report.html``; returns the exit code.
 
-    Each run is a process of one thread, as many at a time as there are cores: on a CPU, two processes of one
-    thread are faster than one of two.
+    Unless ``workers`` says how many, as many runs at a time as there are cores, of one thread each: two
+    processes of one thread are faster than one of two.
     """
     folder = folder if folder.name not in ("", "..") else folder.resolve()
     sweep = replace(read_sweep("demo"), name=folder.name)

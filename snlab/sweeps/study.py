@@ -181,7 +181,13 @@ class Study:
         """Have these places run again: their runs are gone."""
         with self._alone():
             by_place = self._by_place()
-            gone = {t.number for place in places for t in by_place.get(place, []) if t.state in LIVE}
+            # Complete ones alone: another executor may have reopened a place before, and be running it.
+            gone = {
+                t.number
+                for place in places
+                for t in by_place.get(place, [])
+                if t.state == TrialState.COMPLETE
+            }
             self.study.set_user_attr(GONE, sorted(gone | self._gone()))
 
     # ---- how it stands ----------------------------------------------------------------------------------
@@ -214,7 +220,8 @@ class Study:
         metric = self.sweep.metric
         if metric is None or metric.target is None:
             return False
-        scores = [t.value for t in self._trials(TrialState.COMPLETE) if t.value is not None]
+        kept = [t for trials in self._by_place().values() for t in trials if t.state == TrialState.COMPLETE]
+        scores = [t.value for t in kept if t.value is not None]
         return any(not metric.better(metric.target, score) for score in scores)
 
     def _given_up(self, trials: list[FrozenTrial]) -> bool:

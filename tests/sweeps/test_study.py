@@ -185,6 +185,27 @@ def test_a_place_that_is_reopened_is_run_again_as_it_was(method, tmp_path):
     assert [place.score for place in study.places()][2:6] == [1.0, 2.0, 1.0, 2.0]
 
 
+def test_a_place_that_two_executors_reopen_is_run_once(tmp_path):
+    first, second = opened(tmp_path), opened(tmp_path)
+    while (claim := first.claim()) is not None:
+        first.done(claim, "finished", 1.0)
+    first.reopen([3])  # both have seen that the run is gone
+    assert first.claim().place == 3
+    second.reopen([3])
+    assert second.claim() is None
+    assert states(second)[3] == "running"
+
+
+def test_a_run_that_reached_the_target_and_is_gone_does_not_count(tmp_path):
+    study = opened(tmp_path, metric={"name": "loss/generator", "goal": "minimize", "target": 0.5})
+    first = study.claim()
+    study.done(first, "finished", 0.5)
+    assert study.claim() is None
+    assert states(study) == ["done"] + ["not needed"] * (N - 1)
+    study.reopen([first.place])
+    assert study.claim() is not None
+
+
 def test_hyperband_stops_what_falls_behind(tmp_path):
     stop = {"type": "hyperband", "min_iter": 1, "eta": 3}
     study = opened(tmp_path, early_terminate=stop)
