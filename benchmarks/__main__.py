@@ -18,7 +18,7 @@ from benchmarks.plain import NORMALIZERS
 from benchmarks.timing import in_turn, machine, ratios, spread, versions
 from benchmarks.update import harness, plain
 from snlab.data import DATASETS
-from snlab.runs import write_atomically
+from snlab.tracking.run_folder import write_atomically
 
 DATASET, NETWORK, BATCH_SIZE, N_DIS = "photos", "standard_cnn", 64, 5
 QUICK_BATCH_SIZE, QUICK_ROUNDS, ROUNDS = 32, 4, 20

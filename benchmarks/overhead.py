@@ -12,16 +12,17 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from benchmarks.timing import no_garbage_collection, seconds
 from benchmarks.update import direct
-from snlab.build import build_data, build_gan
 from snlab.callbacks.checkpoint import Checkpoint
 from snlab.callbacks.measurement import due, log
 from snlab.callbacks.progress import ProgressReport
 from snlab.callbacks.stopping import StopOnSignal
-from snlab.checkpoints import AtomicCheckpointIO
 from snlab.gan import GAN
-from snlab.measure import MeasureOptions, measurements
-from snlab.runs import RunWriter
-from snlab.tracking import RunFolderLogger, WandbMirror, WandbOptions
+from snlab.tracking.checkpoints import AtomicCheckpointIO
+from snlab.tracking.run_folder import RunWriter
+from snlab.tracking.run_folder_logger import RunFolderLogger
+from snlab.tracking.wandb_mirror import WandbMirror, WandbOptions
+from snlab.training.build import build_data, build_gan
+from snlab.training.measurements import MeasureOptions, measurements
 
 STEPS = 100_000  # of the run in which measurements come at their default cadence
 

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from snlab.core.random_streams import Streams
 from snlab.data import DataSet
-from snlab.layers import weight_layers
-from snlab.streams import Streams
+from snlab.nn.layers import weight_layers
 
 NORMALIZERS = ("none", "spectral_norm", "weight_norm", "gradient_penalty")
 PENALTY_WEIGHT = 10.0

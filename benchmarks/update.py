@@ -9,11 +9,11 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from benchmarks.plain import PlainLoop
-from snlab.build import build_gan
+from snlab.core.random_streams import Streams, seeded
 from snlab.data import DataSet
 from snlab.gan import GAN
 from snlab.networks import NETWORKS
-from snlab.streams import Streams, seeded
+from snlab.training.build import build_gan
 
 Update = Callable[[], None]
 

@@ -19,7 +19,7 @@ _HOMES = {
     "SpectralNorm": "snlab.normalizers.spectral_norm",
     "WeightNorm": "snlab.normalizers.weight_norm",
     "GradientPenalty": "snlab.normalizers.gradient_penalty",
-    "UserError": "snlab.errors",
+    "UserError": "snlab.core.errors",
 }
 __all__ = ["__version__", *_HOMES]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from snlab import __version__
-from snlab.environment import first_process
-from snlab.errors import INTERRUPTED, REQUEUE, USER_MISTAKE, UserError, nearest
+from snlab.core.environment import first_process
+from snlab.core.errors import INTERRUPTED, REQUEUE, USER_MISTAKE, UserError, nearest
 from snlab.sweeps.slurm import add_arguments as slurm_arguments
-from snlab.swept import noted
+from snlab.tracking.wandb_agent_run import noted
 
 PROCESS_LOST = 1  # a process of the run ended, and the others with it
 
@@ -62,8 +62,8 @@ def _main(arguments: list[str]) -> int:
 
 
 def fit(arguments: Sequence[str]) -> int:
-    from snlab.fit import fit as train
-    from snlab.runs import KILLED, LOST, UNFINISHED
+    from snlab.tracking.run_folder import KILLED, LOST, UNFINISHED
+    from snlab.training.fit import fit as train
 
     run = train(arguments)
     if not first_process() or run.outcome == UNFINISHED:  # the run's first process speaks for all
@@ -85,7 +85,7 @@ def list_names(options: argparse.Namespace) -> int:
 
 def _described(kind: str) -> list[str]:
     if kind in ("experiments", "sweeps"):
-        from snlab.resources import experiments, headline, sweeps
+        from snlab.core.resources import experiments, headline, sweeps
 
         files = experiments() if kind == "experiments" else sweeps()
         return [f"{name}: {headline(path)}" for name, path in files.items()]
@@ -97,7 +97,7 @@ def _described(kind: str) -> list[str]:
         return [
             f"{name}: {(function.__doc__ or '').splitlines()[0]}" for name, function in sorted(made.items())
         ]
-    from snlab.build import REGISTRIES
+    from snlab.training.build import REGISTRIES
 
     registry = REGISTRIES[kind]
     return [registry.describe(name) for name in registry.names()]
@@ -152,7 +152,7 @@ def slurm(options: argparse.Namespace) -> int:
 
 def table(options: argparse.Namespace) -> int:
     from snlab.results.tables import make, render
-    from snlab.runs import find_runs
+    from snlab.tracking.run_folder import find_runs
 
     print(render(make(options.name, find_runs(options.runs)), options.format).rstrip("\n"))
     return 0
@@ -160,7 +160,7 @@ def table(options: argparse.Namespace) -> int:
 
 def figure(options: argparse.Namespace) -> int:
     from snlab.results.figures import draw
-    from snlab.runs import find_runs
+    from snlab.tracking.run_folder import find_runs
 
     draw(options.name, find_runs(options.runs), options.out)
     print(options.out)
@@ -169,7 +169,7 @@ def figure(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     from snlab.results.report import report as write_report
-    from snlab.runs import find_runs
+    from snlab.tracking.run_folder import find_runs
 
     write_report(find_runs(options.runs), options.out)
     print(options.out)

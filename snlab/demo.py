@@ -8,12 +8,12 @@ from pathlib import Path
 from snlab.results.findings import findings
 from snlab.results.report import report
 from snlab.results.tables import make, render
-from snlab.runs import CONFIG, OVER, Run
 from snlab.sweeps.check import plan
 from snlab.sweeps.command import SweepOptions, work_off
 from snlab.sweeps.document import Sweep, read_sweep
 from snlab.sweeps.parameters import Choice
 from snlab.sweeps.slots import cores_in_reach
+from snlab.tracking.run_folder import CONFIG, OVER, Run
 
 FAST = ("--generator_steps=20", "--measure.every=0.25", "--measure.fidelity_every=20")
 

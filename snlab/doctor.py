@@ -65,7 +65,7 @@ def _cache() -> tuple[str, str]:
 
 
 def _inception() -> tuple[str, str]:
-    from snlab.errors import UserError
+    from snlab.core.errors import UserError
     from snlab.metrics.extractors import inception_extractor
 
     try:
@@ -89,8 +89,8 @@ def _training_step() -> tuple[str, str]:
     import torch
     from pytorch_lightning import Trainer
 
-    from snlab.build import build_data, build_gan
-    from snlab.messages import plain_messages
+    from snlab.core.messages import plain_messages
+    from snlab.training.build import build_data, build_gan
 
     data, gan = build_data("digits"), build_gan([1, 16, 16], network="standard_cnn(width=0.125)")
     start = time.perf_counter()

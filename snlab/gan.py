@@ -13,14 +13,14 @@ from torch.nn.utils import parametrize
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from snlab import names
+from snlab.core import names
+from snlab.core.distributed import all_gather, shard, world_size
+from snlab.core.errors import UserError
+from snlab.core.random_streams import Streams
 from snlab.data import DataSet
-from snlab.errors import UserError
-from snlab.evaluation import evaluating, frozen
 from snlab.losses import Loss
+from snlab.nn.evaluation import evaluating, frozen
 from snlab.normalizers import Normalizer
-from snlab.shares import gathered, part, processes
-from snlab.streams import Streams
 
 LOSSES = (names.LOSS_DISCRIMINATOR, names.LOSS_PENALTY, names.LOSS_GENERATOR)
 
@@ -115,7 +115,7 @@ class GAN(LightningModule):
         self.ema = _moving_average(generator, ema_decay) if ema_decay is not None else None
         self.streams = Streams(seed, "data", "latents", "penalty")
         # Sums since the last log of LOSSES, and the steps summed: on the device, so that no step waits. Each
-        # process has its share's, so this is no buffer, which are the same in all of them.
+        # rank has its shard's, so this is no buffer: those are the same on all ranks.
         self.loss_totals = torch.zeros(len(LOSSES) + 1)
 
     # ---- one generator update (Algorithm 1) -------------------------------------------------------------
@@ -123,9 +123,9 @@ class GAN(LightningModule):
     def training_step(self, data: DataSet, batch_index: int) -> None:
         generator_optimizer, discriminator_optimizer = cast(list[LightningOptimizer], self.optimizers())
         for _ in range(self.n_dis):
-            real = part(data.sample(self.batch_size, self.streams["data"]))  # (batch, *sample_shape)
+            real = shard(data.sample(self.batch_size, self.streams["data"]))  # (batch, *sample_shape)
             with torch.no_grad():
-                fake = self.generator(part(self.latents(self.batch_size)))  # (batch, *sample_shape)
+                fake = self.generator(shard(self.latents(self.batch_size)))  # (batch, *sample_shape)
             self.normalizer.before_update(self.discriminator)
             with parametrize.cached():  # each weight is normalised once an update
                 loss = self.loss.discriminator(self.discriminator(real), self.discriminator(fake))
@@ -137,7 +137,7 @@ class GAN(LightningModule):
             self.loss_totals[:2] += torch.stack((loss, penalty)).detach() / self.n_dis
 
         with frozen(self.discriminator):
-            fake = self.generator(part(self.latents(self.generator_batch_size)))  # (batch, *sample_shape)
+            fake = self.generator(shard(self.latents(self.generator_batch_size)))  # (batch, *sample_shape)
             loss = self.loss.generator(self.discriminator(fake))
             generator_optimizer.zero_grad()
             self.manual_backward(loss)
@@ -167,13 +167,13 @@ class GAN(LightningModule):
 
     def setup(self, stage: str) -> None:
         check_precision(self.trainer.precision)
-        self.check_shares(self.trainer.world_size)
+        self.check_sharding(self.trainer.world_size)
         device = self.trainer.strategy.root_device
         self.streams.place(device)
         self.loss_totals = self.loss_totals.to(device)
 
-    def check_shares(self, devices: int) -> None:
-        """UserError where a batch cannot be shared evenly by so many devices."""
+    def check_sharding(self, devices: int) -> None:
+        """UserError where a batch cannot be sharded evenly over so many devices."""
         for name in ("batch_size", "generator_batch_size"):
             if getattr(self, name) % devices:
                 raise UserError(
@@ -197,16 +197,16 @@ class GAN(LightningModule):
         return {name: total / max(steps, 1) for name, total in zip(LOSSES, sums, strict=True)}
 
     def _totals_of_all(self) -> Tensor:
-        """Every process's loss totals, (processes, losses + 1)."""
-        return gathered(self.loss_totals[None], processes())
+        """Every rank's loss totals, (ranks, losses + 1)."""
+        return all_gather(self.loss_totals[None], world_size())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["loss_totals"] = self._totals_of_all()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         totals: Tensor = checkpoint["loss_totals"]
-        if len(totals) == processes():
-            totals = part(totals)
+        if len(totals) == world_size():
+            totals = shard(totals)
         self.loss_totals.copy_(totals.mean(0))
 
 

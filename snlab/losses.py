@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from snlab.registry import Registry
+from snlab.core.registry import Registry
 
 
 class Loss(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from snlab.runs import Run
+from snlab.tracking.run_folder import Run
 
 CLOCK = ("elapsed", "seconds")  # besides every time/...
 

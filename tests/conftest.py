@@ -44,6 +44,6 @@ def arguments(tmp_path: Path) -> Callable[..., list[str]]:
 @pytest.fixture
 def fit(arguments: Callable[..., list[str]]) -> Callable[..., object]:
     """``fit(*more)``: the run of those arguments, trained."""
-    from snlab.fit import fit as train
+    from snlab.training.fit import fit as train
 
     return lambda *more, **kwargs: train(arguments(*more, **kwargs))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from snlab.layers import raw_weight, weight_layers
+from snlab.nn.layers import raw_weight, weight_layers
 from snlab.normalizers import NORMALIZERS, normalizer
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +41,7 @@ def test_every_linked_file_is_there(name):
 
 
 def test_every_logged_name_is_explained():
-    from snlab import names
+    from snlab.core import names
 
     text = (ROOT / "docs/metrics.md").read_text()
     prefixes = {"generator_step", "ratio", "calibrated"}

@@ -11,16 +11,16 @@ from pytorch_lightning import Trainer
 from torch import nn
 
 from snlab import GAN
-from snlab.build import build_gan
+from snlab.core.errors import UserError
+from snlab.core.random_streams import stream_seed
 from snlab.data import DATASETS, DataSet
 from snlab.data.module import DataModule
-from snlab.errors import UserError
 from snlab.gan import Adam
-from snlab.layers import raw_weight, weight_layers
 from snlab.losses import LOSSES, Loss
 from snlab.networks import NETWORKS
+from snlab.nn.layers import raw_weight, weight_layers
 from snlab.normalizers import normalizer
-from snlab.streams import stream_seed
+from snlab.training.build import build_gan
 
 STEPS = 3
 
@@ -285,6 +285,6 @@ def test_losses_of_several_processes_go_on_in_one():
 
 def test_batches_are_shared_evenly():
     gan = build_gan([1, 16, 16], network="standard_cnn(width=0.125)", batch_size=6, generator_batch_size=4)
-    gan.check_shares(2)
+    gan.check_sharding(2)
     with pytest.raises(UserError, match="generator_batch_size is 4; 3 devices want a multiple of 3"):
-        gan.check_shares(3)
+        gan.check_sharding(3)

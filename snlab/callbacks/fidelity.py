@@ -8,22 +8,22 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from snlab import names
 from snlab.callbacks.measurement import Measurement, Metrics
 from snlab.callbacks.probe import generate
+from snlab.core import names
+from snlab.core.distributed import all_gather, broadcast_buffers, on_all_ranks, shard
 from snlab.data import Density
 from snlab.data.dataset import to_uint8
 from snlab.metrics.extractors import Extractor, Features
 from snlab.metrics.fidelity import fidelity, real_images
 from snlab.metrics.modes import modes
 from snlab.metrics.protocols import Protocol
-from snlab.shares import buffers_of_the_first, gathered, part, together
 
 
 class Fidelity(Measurement):
     """Logs ``fid/E``, ``kid/E`` and the protocol's other scores, E the extractor's name.
 
-    Every process generates and looks at its share of the images; the first scores them.
+    Every rank generates and looks at its shard of the images; rank 0 scores them.
 
     Args:
         extractor: what looks at the images.
@@ -52,20 +52,20 @@ class Fidelity(Measurement):
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         if self._real is None:
             images = real_images(self.images, self.protocol)
-            self._real = self._features(lambda: part(images).to(module.device), len(images))
-        buffers_of_the_first(module.children())
+            self._real = self._features(lambda: shard(images).to(module.device), len(images))
+        broadcast_buffers(module.children())
         fake = self._features(lambda: self._generated(module), len(self.latents))
         return fidelity(self._real, fake, self.protocol) if trainer.is_global_zero else {}
 
     def _generated(self, module: LightningModule) -> Tensor:
-        """This process's share of the generated images, uint8."""
-        latents = part(self.latents).split(1000)
+        """This rank's shard of the generated images, uint8."""
+        latents = shard(self.latents).split(1000)
         return torch.cat([to_uint8(generate(module, z.to(module.device))) for z in latents])
 
-    def _features(self, share: Callable[[], Tensor], n: int) -> Features:
-        """The features of ``n`` images, of which ``share()`` gives each process its own."""
-        own = together(lambda: self.extractor.features(share()))
-        return Features(gathered(own.features, n), gathered(own.logits, n), own.extractor)
+    def _features(self, images: Callable[[], Tensor], n: int) -> Features:
+        """The features of ``n`` images, of which ``images()`` gives each rank its shard."""
+        own = on_all_ranks(lambda: self.extractor.features(images()))
+        return Features(all_gather(own.features, n), all_gather(own.logits, n), own.extractor)
 
 
 class Modes(Measurement):

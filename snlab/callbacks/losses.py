@@ -7,8 +7,8 @@ import math
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
-from snlab import names
 from snlab.callbacks.measurement import Measurement, Metrics, log
+from snlab.core import names
 
 
 class Diverged(Exception):  # noqa: N818  not an error

@@ -10,7 +10,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 
 Metrics = Mapping[str, float | list[float]]
 

@@ -8,10 +8,10 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
+from snlab.core.random_streams import stream_seed
 from snlab.data import DataSet
 from snlab.data.dataset import scale
-from snlab.evaluation import evaluating
-from snlab.streams import stream_seed
+from snlab.nn.evaluation import evaluating
 
 
 @dataclass

@@ -8,12 +8,12 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
-from snlab import names
 from snlab.callbacks.measurement import Measurement, Metrics
 from snlab.callbacks.probe import Probe, generate_trained
+from snlab.core import names
 from snlab.data import Density
 from snlab.diagnostics.ratio import ratio
-from snlab.evaluation import evaluating
+from snlab.nn.evaluation import evaluating
 
 
 class Ratio(Measurement):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 
-from snlab import names
 from snlab.callbacks.measurement import Measurement, Metrics
 from snlab.callbacks.probe import Probe, generate_trained
+from snlab.core import names
 from snlab.diagnostics.lipschitz import lipschitz
 from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum
-from snlab.layers import weight_layers
+from snlab.nn.layers import weight_layers
 
 GRADIENT_POINTS = 64  # of each kind: a gradient costs as much as a training sample
 

@@ -11,7 +11,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from snlab.callbacks.checkpoint import Checkpoint
-from snlab.shares import Agreement
+from snlab.core.distributed import MaxAcrossRanks
 
 # SIGTERM and SIGUSR1 are how schedulers announce that a job must make room; SIGINT is Ctrl-C.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -46,7 +46,7 @@ class StopOnSignal(Callback):
             self._before = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._agreement = Agreement()
+        self._agreement = MaxAcrossRanks()
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if not self.received:
@@ -59,7 +59,7 @@ class StopOnSignal(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step < trainer.max_steps:
-            received = self._agreement.largest(self.received)
+            received = self._agreement.max(self.received)
             if received:
                 self.checkpoint.save(trainer)
                 raise Stopped(received)

@@ -7,8 +7,8 @@ from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 
-from snlab import names
 from snlab.callbacks.measurement import Measurement, Metrics
+from snlab.core import names
 
 
 class Throughput(Measurement):

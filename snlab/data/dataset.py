@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from snlab.registry import Registry
+from snlab.core.registry import Registry
 
 
 class Density(Protocol):

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from snlab.core.checks import check_whole
 from snlab.data.dataset import DATASETS, DataSet
-from snlab.options import check_whole
 
 
 @DATASETS.register("digits")

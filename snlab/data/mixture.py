@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from snlab.core.checks import check_positive, check_whole
+from snlab.core.errors import nearest
 from snlab.data.dataset import DATASETS, DataSet
-from snlab.errors import nearest
-from snlab.options import check_positive, check_whole
 
 
 class GaussianMixture:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snlab.core.checks import check_whole
 from snlab.data.dataset import DATASETS, DataSet
-from snlab.options import check_whole
 
 CELLS = 4  # a photograph is cut into CELLS x CELLS cells; which one a crop comes from is its label
 STRIDE = 4  # pixels from one crop to the next

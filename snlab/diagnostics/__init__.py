@@ -6,6 +6,6 @@
 
 Any ``nn.Module`` that maps (B, *sample_shape) to logits (B,) will do. Each function evaluates in evaluation
 mode and leaves buffers, gradients, training flags and the global random state as they were; each returns
-plain Python numbers under the names of ``snlab.names``. (Nothing is exported from here: the modules are named
-after their functions, and the one would hide the other.)
+plain Python numbers under the names of ``snlab.core.names``. (Nothing is exported from here: the modules are
+named after their functions, and the one would hide the other.)
 """

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from snlab import names
-from snlab.evaluation import evaluating
+from snlab.core import names
+from snlab.nn.evaluation import evaluating
 
 
 def gradient_norms(discriminator: nn.Module, x: Tensor) -> Tensor:

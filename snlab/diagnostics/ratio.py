@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.classification import binary_calibration_error
 
-from snlab import names
+from snlab.core import names
 
 SATURATED = math.log(0.99 / 0.01)  # the logit of a probability of 0.99
 
@@ -41,9 +41,10 @@ def ratio(
         true_fake: the same on the generated samples, (n_fake,).
 
     Returns:
-        ``ratio/NAME`` for each NAME of ``snlab.names``; ``drift`` and ``true_*`` only where their arguments
-        are given. ``ratio/calibrated/NAME``: the same after a logistic fit on every other point of the probe
-        (``platt``), measured on the points between; its drift has both logits go through the present fit.
+        ``ratio/NAME`` for each NAME of ``snlab.core.names``; ``drift`` and ``true_*`` only where their
+        arguments are given. ``ratio/calibrated/NAME``: the same after a logistic fit on every other point of
+        the probe (``platt``), measured on the points between; its drift has both logits go through the
+        present fit.
         Not a number where a logit isn't finite.
 
     Raises:

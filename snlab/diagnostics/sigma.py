@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from snlab import names
-from snlab.evaluation import evaluating
-from snlab.layers import (
+from snlab.core import names
+from snlab.nn.evaluation import evaluating
+from snlab.nn.layers import (
     TRANSPOSED,
     as_matrix,
     effective_weight,

@@ -20,7 +20,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 from torch_fidelity.metric_fid import fid_features_to_statistics
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 
 INCEPTION = "inception-v3-compat"  # torch-fidelity's name: InceptionV3 as in the published TensorFlow graph
 

@@ -12,7 +12,7 @@ from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metri
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
-from snlab import names
+from snlab.core import names
 from snlab.metrics.extractors import Extractor, Features
 from snlab.metrics.protocols import PROTOCOLS, Protocol
 

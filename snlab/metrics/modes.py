@@ -13,7 +13,7 @@ import torch
 from scipy.special import gammaincinv
 from torch import Tensor
 
-from snlab import names
+from snlab.core import names
 
 
 def high_quality_radius(dimension: int, std: float) -> float:

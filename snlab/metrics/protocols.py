@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snlab import names
-from snlab.errors import UserError
+from snlab.core import names
+from snlab.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Protocol:
     name: str
     description: str
     extractor: str  # "inception-v3-compat", or "embedded" for the data set's own
-    metrics: tuple[str, ...]  # constants of snlab.names
+    metrics: tuple[str, ...]  # constants of snlab.core.names
     n_real: int  # real training images
     n_fake: int  # generated images for all scores but the inception score
     fewer_reals: bool = False  # whether a data set that has fewer than n_real may be scored with all it has

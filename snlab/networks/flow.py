@@ -8,9 +8,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from snlab.core.checks import check_whole
 from snlab.networks.mlp import dense, discriminator, vector
 from snlab.networks.network import NETWORKS, Network, unfit
-from snlab.options import check_whole
 
 # Of one coupling, either way. It keeps the inverse as exact as the forward pass, and log p_G of a point that
 # the flow hardly reaches a number of tens: with 2.0 it was one of ten thousands, which drowned all others.

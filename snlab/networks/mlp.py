@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from snlab.core.checks import check_whole
 from snlab.networks.network import NETWORKS, Network, unfit
-from snlab.options import check_whole
 
 SLOPE = 0.1  # of LeakyReLU, as in the standard CNN
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
-from snlab.errors import UserError
-from snlab.registry import Registry
+from snlab.core.errors import UserError
+from snlab.core.registry import Registry
 
 
 class Network(ABC):

@@ -7,8 +7,8 @@ from collections import OrderedDict
 
 from torch import nn
 
+from snlab.core.checks import check_positive, check_whole
 from snlab.networks.network import NETWORKS, Network, unfit
-from snlab.options import check_positive, check_whole
 
 SLOPE = 0.1  # of LeakyReLU, throughout the discriminator
 CONVOLUTIONS = (  # the discriminator's: channels, kernel, stride

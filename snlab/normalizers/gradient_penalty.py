@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from snlab.errors import nearest
+from snlab.core.checks import check_positive
+from snlab.core.distributed import global_count, shard
+from snlab.core.errors import nearest
 from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
-from snlab.options import check_positive
-from snlab.shares import part, whole
 
 # How far a gradient's norm is from what is wanted, given norm - target.
 EXCESS: dict[str, Callable[[Tensor], Tensor]] = {"two_sided": lambda x: x, "one_sided": F.relu}
@@ -45,8 +45,8 @@ class GradientPenalty(Normalizer):
         fake: Tensor,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        n = whole(len(real))
-        epsilon = part(torch.rand(n, generator=generator, device=real.device, dtype=real.dtype))  # (batch,)
+        n = global_count(len(real))
+        epsilon = shard(torch.rand(n, generator=generator, device=real.device, dtype=real.dtype))  # (batch,)
         fake = fake.to(real.dtype)  # autocast's generator gives bfloat16
         between = torch.lerp(fake, real, epsilon.view(-1, *[1] * (real.ndim - 1)))  # (batch, ...)
         between.requires_grad_()

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from snlab import layers
-from snlab.registry import Registry
+from snlab.core.registry import Registry
+from snlab.nn import layers
 
 NORMALIZERS: Registry[Normalizer] = Registry("normalizer")
 

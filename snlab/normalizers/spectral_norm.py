@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from snlab import power_iteration
-from snlab.layers import (
+from snlab.core.checks import check_whole
+from snlab.nn import power_iteration
+from snlab.nn.layers import (
     as_matrix,
     effective_weight,
     output_dim,
@@ -17,7 +18,6 @@ from snlab.layers import (
     weight_layers,
 )
 from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
-from snlab.options import check_whole
 
 
 class DivideBySigma(nn.Module):

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from snlab.layers import effective_weight, output_dim, weight_layers
+from snlab.core.checks import check_flag
+from snlab.nn.layers import effective_weight, output_dim, weight_layers
 from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
-from snlab.options import check_flag
 
 
 class DivideByRowNorms(nn.Module):

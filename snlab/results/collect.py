@@ -13,9 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from snlab import names
+from snlab.core import names
 from snlab.results import colours
-from snlab.runs import DIVERGED, FAILED, FINISHED, OVER, Run, find_runs, identity
+from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, OVER, Run, find_runs, identity
 
 # ---- groups of seeds -------------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from snlab.errors import UserError
-from snlab.registry import Spec, parse
+from snlab.core.errors import UserError
+from snlab.core.registry import Spec, parse
 
 ORDER = ("none", "weight_norm", "gradient_penalty", "spectral_norm")  # the main comparison, in reading order
 

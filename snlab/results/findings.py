@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from snlab import names
+from snlab.core import names
 from snlab.results import colours
 from snlab.results.collect import Group, by_dataset, extractors, group, ratio_name, sigmas
 from snlab.results.spread import Spread
 from snlab.results.tables.table import rounded
-from snlab.runs import DIVERGED, OVER, Run
+from snlab.tracking.run_folder import DIVERGED, OVER, Run
 
 # A score's name in a sentence, whether more (1) or less (-1) is better, and its value in a run.
 Score = tuple[str, Literal[-1, 1], Callable[[Run], float]]

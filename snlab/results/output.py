@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snlab.errors import UserError
-from snlab.runs import write_atomically
+from snlab.core.errors import UserError
+from snlab.tracking.run_folder import write_atomically
 
 
 def write(out: str | Path, content: str | bytes) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snlab import names
-from snlab.errors import UserError
+from snlab.core import names
+from snlab.core.errors import UserError
 from snlab.results import colours
 from snlab.results.collect import group, records
 from snlab.results.figures import FIGURES, picture
@@ -17,7 +17,7 @@ from snlab.results.figures.samples import last_sample
 from snlab.results.findings import findings
 from snlab.results.output import write
 from snlab.results.tables import make, render
-from snlab.runs import Run
+from snlab.tracking.run_folder import Run
 
 # Of each figure: its heading, and how to read it.
 CAPTIONS = {

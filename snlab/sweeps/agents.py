@@ -14,10 +14,10 @@ from types import FrameType
 
 from rich.console import Console
 
-from snlab.errors import INTERRUPTED, REQUEUE, UserError
-from snlab.sweeps.keeper import Keeper, say, stop_all
+from snlab.core.errors import INTERRUPTED, REQUEUE, UserError
 from snlab.sweeps.register import need_login, reason
 from snlab.sweeps.slots import Slot
+from snlab.sweeps.supervisor import Supervisor, say, stop_all
 
 POLL_SECONDS = 0.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
@@ -51,33 +51,33 @@ def agents(
     _check(sweep, environment)
     folder = folder or Path("runs") / sweep.replace("/", "-") / f"{socket.gethostname()}-{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
-    keepers = [
-        Keeper(sweep, slot, environment, folder / f"agent-{i}", console, restarts, grace)
+    supervisors = [
+        Supervisor(sweep, slot, environment, folder / f"agent-{i}", console, restarts, grace)
         for i, slot in enumerate(slots)
     ]
     with _Signals() as signals:
         try:
-            say(console, f"{len(keepers)} agent(s) of {sweep}; logs: {folder}")
-            for keeper in keepers:
-                keeper.start()
-            while signals.received is None and sum(keeper.look() for keeper in keepers):
+            say(console, f"{len(supervisors)} agent(s) of {sweep}; logs: {folder}")
+            for supervisor in supervisors:
+                supervisor.start()
+            while signals.received is None and sum(supervisor.look() for supervisor in supervisors):
                 time.sleep(POLL_SECONDS)
         finally:
-            stop_all(keepers, signals, grace)
+            stop_all(supervisors, signals, grace)
     if signals.received is not None:
         say(console, f"stopped; snlab agent {sweep} goes on")
         return INTERRUPTED if signals.received == signal.SIGINT else REQUEUE
-    return _verdict(keepers, console)
+    return _verdict(supervisors, console)
 
 
-def _verdict(keepers: Sequence[Keeper], console: Console) -> int:
+def _verdict(supervisors: Sequence[Supervisor], console: Console) -> int:
     """Say what became of the runs; returns it as an exit code. The last try of a run counts."""
-    notes = sorted((note for keeper in keepers for note in keeper.notes), key=lambda note: note.time)
+    notes = sorted((note for s in supervisors for note in s.notes), key=lambda note: note.time)
     last = {note.run: note for note in notes}
     failed = [note.run for note in last.values() if note.failed]
     named = f": {', '.join(failed)}" if failed else ""
     say(console, f"{len(last) - len(failed)} run(s) done, {len(failed)} failed{named}")
-    return int(bool(failed) or any(keeper.given_up for keeper in keepers))
+    return int(bool(failed) or any(supervisor.given_up for supervisor in supervisors))
 
 
 def _check(sweep: str, environment: Mapping[str, str]) -> None:

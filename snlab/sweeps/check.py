@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snlab.arguments import FitCLI
-from snlab.claim import Claim
-from snlab.errors import UserError, nearest
-from snlab.measure import MeasureOptions, measurements
-from snlab.messages import plain_messages
+from snlab.core.errors import UserError, nearest
+from snlab.core.messages import plain_messages
 from snlab.sweeps.document import Sweep
 from snlab.sweeps.parameters import Number, Parameter
+from snlab.training.arguments import FitCLI
+from snlab.training.claim import Claim
+from snlab.training.measurements import MeasureOptions, measurements
 
 PREVIEWED = 12  # draws of an endless search that are tried out, and shown
 

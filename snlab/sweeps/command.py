@@ -11,8 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from snlab.errors import INTERRUPTED, REQUEUE, UserError
-from snlab.runs import CONFIG, OVER, Run
+from snlab.core.errors import INTERRUPTED, REQUEUE, UserError
 from snlab.sweeps.check import Planned, check, plan, quiet, total
 from snlab.sweeps.cost import estimate
 from snlab.sweeps.display import SweepDisplay, best_of, duration
@@ -23,6 +22,7 @@ from snlab.sweeps.register import register
 from snlab.sweeps.slots import Slot, slots
 from snlab.sweeps.study import Claimed, Study
 from snlab.sweeps.trial import TrialProcess, settle
+from snlab.tracking.run_folder import CONFIG, OVER, Run
 
 
 @dataclass(frozen=True)

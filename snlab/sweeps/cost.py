@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from snlab.arguments import FitCLI
-from snlab.claim import Claim
 from snlab.sweeps.check import Planned, quiet
+from snlab.training.arguments import FitCLI
+from snlab.training.claim import Claim
 
 BUDGET_SECONDS = 20.0  # for measuring
 STEPS = 3  # timed for each setting, after one that warms up

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import yaml
 
-from snlab.errors import UserError, nearest
-from snlab.resources import sweep_file
+from snlab.core.errors import UserError, nearest
+from snlab.core.resources import sweep_file
 from snlab.sweeps.parameters import Parameter, is_number, read_parameters
 
 METHODS = ("grid", "random", "bayes")

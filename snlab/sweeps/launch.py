@@ -26,7 +26,8 @@ from typing import Protocol
 from snlab.sweeps.slots import Slot
 
 FORKS = sys.platform == "linux"
-PRELOADED = ["snlab.fit"]  # without wandb: its temporary folder is made at import, and removed at each exit
+# Without wandb: its temporary folder is made at import, and removed at each exit.
+PRELOADED = ["snlab.training.fit"]
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 SERVER_LOST = 255  # what multiprocessing says of a process whose fork server has ended before it
 POLL_SECONDS = 0.1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from scipy import stats
 
-from snlab.errors import UserError, nearest
+from snlab.core.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from optuna import Trial

@@ -7,7 +7,7 @@ import io
 import os
 from typing import Any
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 
 
 def register(document: dict[str, Any], target: str) -> str:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from snlab.environment import DEVICES
-from snlab.errors import UserError
+from snlab.core.environment import DEVICES
+from snlab.core.errors import UserError
 
 
 @dataclass(frozen=True)

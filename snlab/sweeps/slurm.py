@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 
 if TYPE_CHECKING:
     from snlab.sweeps.document import Sweep

@@ -28,7 +28,7 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from snlab.errors import UserError, nearest
+from snlab.core.errors import UserError, nearest
 from snlab.sweeps.document import Sweep
 
 PLACE, ATTEMPT, FAILURE, OUTCOME = "place", "attempt", "failure", "outcome"

@@ -12,13 +12,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from snlab.callbacks.progress import progress_in
-from snlab.claim import LOCK
-from snlab.errors import INTERRUPTED, REQUEUE
-from snlab.runs import CONFIG, OVER, Run, read_metrics
+from snlab.core.errors import INTERRUPTED, REQUEUE
 from snlab.sweeps.check import Planned
 from snlab.sweeps.launch import Process, launch
 from snlab.sweeps.slots import Slot
 from snlab.sweeps.study import Claimed
+from snlab.tracking.run_folder import CONFIG, OVER, Run, read_metrics
+from snlab.training.claim import LOCK
 
 LOG = "train.log"
 

@@ -10,7 +10,7 @@ import torch
 from benchmarks.__main__ import main
 from benchmarks.update import harness, plain
 from snlab.data import DATASETS
-from snlab.layers import raw_weight, weight_layers
+from snlab.nn.layers import raw_weight, weight_layers
 
 NETWORK = "standard_cnn(width=0.03125)"
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from lightning_fabric.utilities.apply_func import move_data_to_device
 
+from snlab.core.errors import UserError
 from snlab.data import DATASETS, DataSet, scale, to_uint8
-from snlab.errors import UserError
 
 
 @pytest.fixture(scope="module", params=DATASETS.names())

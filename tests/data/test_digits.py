@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from snlab.core.errors import UserError
 from snlab.data import DATASETS, digits
-from snlab.errors import UserError
 
 
 def test_all_1797_digits_are_there_a_fifth_held_out() -> None:

@@ -8,8 +8,8 @@ import torch
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+from snlab.core.errors import UserError
 from snlab.data import DATASETS, DataSet, mixture
-from snlab.errors import UserError
 
 KINDS = [
     "mixture(kind=ring)",

@@ -4,9 +4,9 @@ import pytest
 import torch
 from sklearn.datasets import load_sample_images
 
+from snlab.core.errors import UserError
 from snlab.data import DATASETS, photos
 from snlab.data.photos import split
-from snlab.errors import UserError
 
 
 @pytest.mark.parametrize("size", [8, 32, 48, 52])

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from snlab import names
+from snlab.core import names
 from snlab.diagnostics.ratio import platt, ratio
 
 PLAIN = [

@@ -11,8 +11,8 @@ from torch_fidelity import feature_extractor_inceptionv3
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 from torch_fidelity.utils import create_feature_extractor
 
+from snlab.core.errors import UserError
 from snlab.data.dataset import DataSet
-from snlab.errors import UserError
 from snlab.metrics.extractors import Extractor, inception_extractor, inception_weights_path
 
 

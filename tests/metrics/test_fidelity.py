@@ -11,9 +11,9 @@ import torch_fidelity
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from snlab import names
+from snlab.core import names
+from snlab.core.errors import UserError
 from snlab.data.dataset import DataSet
-from snlab.errors import UserError
 from snlab.metrics.extractors import Extractor, Features
 from snlab.metrics.fidelity import fidelity, frechet_distance, real_features
 from snlab.metrics.protocols import PROTOCOLS

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from snlab import names
+from snlab.core import names
 from snlab.metrics.modes import high_quality_radius, modes
 
 CENTRES = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])

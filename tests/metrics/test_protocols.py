@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from snlab import names
-from snlab.errors import UserError
+from snlab.core import names
+from snlab.core.errors import UserError
 from snlab.metrics.protocols import PROTOCOLS
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 from snlab.networks import MLP, NETWORKS, Flow, RealNVP
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from snlab.errors import UserError
-from snlab.layers import weight_layers
+from snlab.core.errors import UserError
 from snlab.networks import MLP, NETWORKS
+from snlab.nn.layers import weight_layers
 
 
 def test_the_layers_are_dense1_to_the_last() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 from snlab.networks import NETWORKS, Network
 
 SHAPES = [(1, 16, 16), (3, 32, 32), (2,)]

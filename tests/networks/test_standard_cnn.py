@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from snlab.errors import UserError
-from snlab.layers import weight_layers
+from snlab.core.errors import UserError
 from snlab.networks import NETWORKS, StandardCNN
+from snlab.nn.layers import weight_layers
 
 # Table 3 at 32 x 32 x 3: the shape of each layer's output, batch left out.
 GENERATOR = [

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snlab.layers import raw_weight, weight_layers
+from snlab.nn.layers import raw_weight, weight_layers
 from snlab.normalizers import NORMALIZERS, Normalizer, normalizer
 
 NAMES = NORMALIZERS.names()

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from snlab import SpectralNorm
-from snlab.layers import as_matrix, estimated_sigma, output_dim, raw_weight, weight_layers
+from snlab.nn.layers import as_matrix, estimated_sigma, output_dim, raw_weight, weight_layers
 
 
 def with_gap(rows: int, columns: int, seed: int) -> torch.Tensor:

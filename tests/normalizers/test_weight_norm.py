@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from snlab import WeightNorm
-from snlab.layers import weight_layers
+from snlab.nn.layers import weight_layers
 
 
 def network() -> nn.Module:

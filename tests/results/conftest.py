@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snlab.runs import DIVERGED, FINISHED, UNFINISHED, RunWriter, find_runs, identity
+from snlab.tracking.run_folder import DIVERGED, FINISHED, UNFINISHED, RunWriter, find_runs, identity
 
 LAYERS = ["conv1", "conv2", "conv3", "dense"]
 STEPS = [0, 20, 50, 100, 150, 200]

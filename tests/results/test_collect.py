@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 from snlab.results.collect import (
     by_dataset,
     collect,
@@ -18,7 +18,7 @@ from snlab.results.collect import (
     records,
     sigmas,
 )
-from snlab.runs import DIVERGED, FINISHED, UNFINISHED, Run
+from snlab.tracking.run_folder import DIVERGED, FINISHED, UNFINISHED, Run
 
 
 def test_groups_hold_all_but_the_seed(demo: list[Run]) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 from snlab.results.collect import collect
 from snlab.results.colours import colour
 from snlab.results.figures import FIGURES, draw, picture
 from snlab.results.figures.samples import last_sample
 from snlab.results.figures.style import style
-from snlab.runs import DIVERGED, Run
+from snlab.tracking.run_folder import DIVERGED, Run
 
 
 def figure(name: str, runs: list[Run]) -> Any:

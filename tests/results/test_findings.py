@@ -6,7 +6,7 @@ import pytest
 
 from snlab.results.collect import collect
 from snlab.results.findings import findings
-from snlab.runs import DIVERGED, UNFINISHED, Run
+from snlab.tracking.run_folder import DIVERGED, UNFINISHED, Run
 
 FID = "fid/embedded-digits"
 

@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 from snlab.results.spread import Spread
 from snlab.results.tables import FORMATS, Cell, Column, Table, make, render
 from snlab.results.tables.rendering import terminal
-from snlab.runs import Run
+from snlab.tracking.run_folder import Run
 
 TABLE = Table(
     "50 % & <b>more_",

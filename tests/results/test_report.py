@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 from snlab.results.collect import collect
 from snlab.results.findings import findings
 from snlab.results.report import page, report
-from snlab.runs import UNFINISHED, Run
+from snlab.tracking.run_folder import UNFINISHED, Run
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 

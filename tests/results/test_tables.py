@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 from snlab.results.collect import collect
 from snlab.results.tables import TABLES, Cell, Table, make
-from snlab.runs import DIVERGED, FAILED, UNFINISHED, Run
+from snlab.tracking.run_folder import DIVERGED, FAILED, UNFINISHED, Run
 
 FID = "fid/embedded-digits"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from snlab.runs import find_runs
+from snlab.tracking.run_folder import find_runs
 from tests.sweeps.waiting import wait_for
 
 SIX = {
@@ -20,7 +20,7 @@ SIX = {
     "model.adam.lr": [0.0002, 1e30],  # the second diverges, unless weights are normalised
 }
 AGENTS = (
-    "import sys; from rich.console import Console; from snlab.errors import UserError\n"
+    "import sys; from rich.console import Console; from snlab.core.errors import UserError\n"
     "from snlab.sweeps.agents import agents; from snlab.sweeps.slots import slots\n"
     "try: sys.exit(agents(sys.argv[1], slots(workers=int(sys.argv[2])), Console(width=40)))\n"
     "except UserError as error: print(f'snlab: {error}'); sys.exit(2)"

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from snlab.cli import main
-from snlab.errors import UserError
-from snlab.runs import Run
+from snlab.core.errors import UserError
 from snlab.sweeps.check import _logged, check, plan
 from snlab.sweeps.document import read_sweep
+from snlab.tracking.run_folder import Run
 
 SMALL = "--model.network=standard_cnn(width=0.125)"
 GOOD = {
@@ -33,8 +33,8 @@ def written(folder: Path, **changes) -> Path:
 
 
 def layer_name() -> str:
-    from snlab.arguments import FitCLI
-    from snlab.layers import weight_layers
+    from snlab.nn.layers import weight_layers
+    from snlab.training.arguments import FitCLI
 
     cli = FitCLI([])
     cli.build()
@@ -66,7 +66,7 @@ def test_two_spellings_of_one_trial_are_one_trial(tmp_path):
 
 
 def test_a_mapping_and_nested_parameters_reach_the_run(tmp_path):
-    from snlab.arguments import FitCLI
+    from snlab.training.arguments import FitCLI
 
     mapping = {"model": {"n_dis": 3, "ema_decay": None, "adam": {"lr": 0.1}}}
     nested = {"parameters": {"adam": {"parameters": {"beta1": {"values": [0.25]}}}}}

@@ -17,13 +17,13 @@ import pytest
 import yaml
 
 from snlab.results.tables import make, render
-from snlab.runs import Run, find_runs
 from snlab.sweeps.check import Planned
 from snlab.sweeps.document import read_sweep
 from snlab.sweeps.executor import Executor
 from snlab.sweeps.slots import slots
 from snlab.sweeps.study import Study
 from snlab.sweeps.trial import TrialProcess
+from snlab.tracking.run_folder import Run, find_runs
 from tests.comparing import rows
 from tests.sweeps.waiting import wait_for
 
@@ -99,7 +99,7 @@ def table(runs: list[Run]) -> list[list[dict[str, str]]]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> dict[str, Run]:
     """The twelve runs, each made by itself, by folder name."""
-    from snlab.fit import fit
+    from snlab.training.fit import fit
 
     folder = tmp_path_factory.mktemp("undisturbed")
     sweep = read_sweep(written(folder, [0, 1, 2]))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from snlab.runs import find_runs
 from snlab.sweeps.launch import launch
 from snlab.sweeps.slots import Slot
+from snlab.tracking.run_folder import find_runs
 from tests.conftest import SMALL
 from tests.sweeps.waiting import wait_for
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 from snlab.sweeps.parameters import DISTRIBUTIONS, read_parameters
 
 QUANTILES = (np.arange(2000) + 0.5) / 2000

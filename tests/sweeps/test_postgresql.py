@@ -11,9 +11,9 @@ import optuna
 import pytest
 import yaml
 
-from snlab.runs import find_runs
 from snlab.sweeps.document import read_sweep
 from snlab.sweeps.study import Study
+from snlab.tracking.run_folder import find_runs
 from tests.comparing import rows
 from tests.sweeps.waiting import wait_for
 
@@ -86,7 +86,7 @@ def test_no_place_is_claimed_twice(postgresql, tmp_path):
 @pytest.mark.timeout(600)
 def test_two_executors_of_which_one_is_killed(postgresql, tmp_path):
     """Its trial is taken over when the lease has run out. Half a minute on two cores: six processes."""
-    from snlab.fit import fit
+    from snlab.training.fit import fit
 
     path, runs = written(tmp_path, 3, "three"), tmp_path / "runs"
     command = [sys.executable, "-m", "snlab", "sweep", str(path), "--runs", str(runs)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 from snlab.sweeps.slots import gpus_in_reach, slots
 
 

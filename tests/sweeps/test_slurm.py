@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from snlab.errors import UserError
-from snlab.fit import fit
-from snlab.runs import Run
+from snlab.core.errors import UserError
 from snlab.sweeps.document import Sweep, read_sweep
 from snlab.sweeps.slurm import SlurmOptions, script
 from snlab.sweeps.slurm import slurm as submit
+from snlab.tracking.run_folder import Run
+from snlab.training.fit import fit
 from tests.comparing import assert_equal
 from tests.sweeps.servers import Slurm
 from tests.sweeps.waiting import wait_for

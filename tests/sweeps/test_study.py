@@ -10,7 +10,7 @@ import optuna
 import pytest
 import yaml
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 from snlab.sweeps.document import read_sweep
 from snlab.sweeps.study import Study
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from snlab.runs import Run, find_runs
+from snlab.tracking.run_folder import Run, find_runs
 
 ROOT = Path(__file__).parents[2]
 NORMALIZERS = ["none", "gradient_penalty(weight=1)"]
@@ -128,7 +128,8 @@ def test_a_trial_that_is_over_is_shown_and_not_run_again(second_sweep, wandb_ser
 
 
 REPLAY = (
-    "import sys; from snlab.runs import Run; from snlab.tracking import WandbOptions, replay\n"
+    "import sys; from snlab.tracking.run_folder import Run\n"
+    "from snlab.tracking.wandb_mirror import WandbOptions, replay\n"
     "run = Run.read(sys.argv[1]); replay(run, WandbOptions(), run.config)"
 )
 
@@ -170,7 +171,7 @@ def test_a_run_of_two_processes_is_one_run_with_the_sweeps_configuration(
 
 
 REGISTER = (
-    "import sys, yaml; from snlab.sweeps.register import register; from snlab.errors import UserError\n"
+    "import sys, yaml; from snlab.sweeps.register import register; from snlab.core.errors import UserError\n"
     "try: print(register(yaml.safe_load(open(sys.argv[1])), sys.argv[2]))\n"
     "except UserError as error: sys.exit(f'snlab: {error}')"
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snlab.errors import UserError, nearest
+from snlab.core.errors import UserError, nearest
 from snlab.results.figures.fidelity import fidelity
 from snlab.results.figures.ratio import ratio
 from snlab.results.figures.samples import samples
@@ -18,7 +18,7 @@ from snlab.results.figures.sigma import sigma
 from snlab.results.figures.spectrum import spectrum
 from snlab.results.figures.style import style
 from snlab.results.output import write
-from snlab.runs import Run
+from snlab.tracking.run_folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

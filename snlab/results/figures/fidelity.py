@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snlab import names
+from snlab.core import names
 from snlab.results.collect import Group, extractors, group
 from snlab.results.colours import palette
 from snlab.results.figures.style import (
@@ -24,7 +24,7 @@ from snlab.results.figures.style import (
     title,
     updates_axis,
 )
-from snlab.runs import DIVERGED, FINISHED, Run
+from snlab.tracking.run_folder import DIVERGED, FINISHED, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snlab import names
+from snlab.core import names
 from snlab.results.collect import group, ratio_name
 from snlab.results.colours import palette
 from snlab.results.figures.style import (
@@ -21,7 +21,7 @@ from snlab.results.figures.style import (
     title,
     updates_axis,
 )
-from snlab.runs import Run
+from snlab.tracking.run_folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ import numpy as np
 from snlab.results.collect import Group, group
 from snlab.results.colours import palette
 from snlab.results.figures.style import by_row, heading, missing, page, title
-from snlab.runs import FINISHED, SAMPLES, Run
+from snlab.tracking.run_folder import FINISHED, SAMPLES, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

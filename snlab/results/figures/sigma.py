@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from snlab import names
+from snlab.core import names
 from snlab.results.collect import Group, group
 from snlab.results.figures.style import by_row, finite, heading, missing, page, title, updates_axis
-from snlab.runs import Run
+from snlab.tracking.run_folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snlab import names
+from snlab.core import names
 from snlab.results.collect import group
 from snlab.results.colours import palette
 from snlab.results.figures.style import MEAN, SEED, by_row, heading, legend, missing, page, title
-from snlab.runs import Run
+from snlab.tracking.run_folder import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snlab.errors import UserError
+from snlab.core.errors import UserError
 from snlab.results import colours
 from snlab.results.collect import Group
-from snlab.runs import DIVERGED, Run
+from snlab.tracking.run_folder import DIVERGED, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from snlab.errors import UserError, nearest
+from snlab.core.errors import UserError, nearest
 from snlab.results.tables.normalizers import normalizers
 from snlab.results.tables.rendering import FORMATS, render
 from snlab.results.tables.table import Cell, Column, Table
-from snlab.runs import Run
+from snlab.tracking.run_folder import Run
 
 __all__ = ["FORMATS", "TABLES", "Cell", "Column", "Table", "make", "render"]
 

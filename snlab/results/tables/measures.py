@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from snlab import names
+from snlab.core import names
 from snlab.results.collect import Extractor, extractors, ratio_name, sigmas
 from snlab.results.spread import Spread
 from snlab.results.tables.table import Column
-from snlab.runs import OVER, Run
+from snlab.tracking.run_folder import OVER, Run
 
 RUNS, SAMPLES, DISCRIMINATOR = "runs", "generated samples", "discriminator"
 

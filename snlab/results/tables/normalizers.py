@@ -13,7 +13,7 @@ from snlab.results.collect import Group, by_dataset, extractor_notes, group
 from snlab.results.spread import Spread
 from snlab.results.tables.measures import RUNS, Measure, measures
 from snlab.results.tables.table import ALL_DIVERGED, NOT_RUN, NOTHING, Cell, Column, Table, rounded
-from snlab.runs import DIVERGED, FAILED, FINISHED, KILLED, UNFINISHED, Run
+from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, KILLED, UNFINISHED, Run
 
 OUTCOMES = (FINISHED, DIVERGED, FAILED, KILLED, UNFINISHED)
 

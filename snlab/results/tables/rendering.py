@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from snlab.errors import UserError, nearest
+from snlab.core.errors import UserError, nearest
 from snlab.results.spread import Spread
 from snlab.results.tables.table import Cell, Column, Table
 

@@ -1,0 +1,1 @@
+"""What everything else may import: names, errors, registry, checks, streams, collectives."""

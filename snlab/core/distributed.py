@@ -1,0 +1,132 @@
+"""Collectives over the ranks of one run: a batch in shards, and what each rank made of its own, all-gathered.
+
+With one process every function here gives back what it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+def world_size() -> int:
+    """How many ranks train together; 1 outside of distributed training."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def leave_process_group() -> None:
+    """Destroy the process group: the threads of gloo, left alone, may abort a process that exits."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def shard(x: Tensor) -> Tensor:
+    """This rank's contiguous shard of ``x`` (n, ...): all ranks' shards, in order, are ``x``."""
+    return x if world_size() == 1 else x.tensor_split(world_size())[dist.get_rank()]
+
+
+def global_count(n: int) -> int:
+    """How many there are over all ranks, where each has ``n``."""
+    return n * world_size()
+
+
+def all_gather(x: Tensor, n: int) -> Tensor:
+    """The shards of all ranks, joined in order: (n, ...) on each of them, differentiable any number of times.
+
+    Args:
+        x: this rank's shard, of the size that ``shard`` gives of n rows.
+        n: how many rows all shards have.
+    """
+    return x if world_size() == 1 else _AllGather.apply(x, n)
+
+
+def on_all_ranks(compute: Callable[[], T]) -> T:
+    """What ``compute()`` gives, once it gave it on every rank.
+
+    So a later collective finds every process there: RuntimeError in all of them where it failed in one.
+    """
+    if world_size() == 1:
+        return compute()
+    result, error = None, None
+    try:
+        result = compute()
+    except Exception as raised:
+        error = raised
+    reasons: list[str | None] = [None] * world_size()
+    dist.all_gather_object(reasons, None if error is None else f"{type(error).__name__}: {error}")
+    failed = [f"{reason} (in process {i})" for i, reason in enumerate(reasons) if reason is not None]
+    if failed:
+        raise RuntimeError(failed[0]) from error
+    return result  # type: ignore[return-value]
+
+
+@torch.no_grad()
+def broadcast_buffers(modules: Iterable[nn.Module]) -> None:
+    """Give the buffers of ``modules`` the values that they have on rank 0, which are those kept.
+
+    They differ where batch norm is not synchronised.
+    """
+    if world_size() > 1:
+        for module in modules:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, src=0)
+
+
+class MaxAcrossRanks:
+    """All-reduces one number at a time by its maximum, over a CPU group of its own: no GPU is waited for."""
+
+    def __init__(self) -> None:
+        self._group: Any = dist.new_group(backend="gloo") if world_size() > 1 else None
+
+    def max(self, number: int) -> int:
+        """The largest of the ranks' numbers; every rank has to call."""
+        if self._group is None:
+            return number
+        agreed = torch.tensor(number)
+        dist.all_reduce(agreed, dist.ReduceOp.MAX, group=self._group)
+        return int(agreed)
+
+
+def peer_lost(error: BaseException) -> bool:
+    """Whether ``error`` is that of a process whose neighbour has ended."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
+# ---- differentiable collectives -------------------------------------------------------------------------
+
+
+class _AllGather(torch.autograd.Function):
+    """A shard's gradient is the sum of what every rank's copy of the whole received for it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, n: int) -> Tensor:
+        sizes = [len(rows) for rows in torch.arange(n).tensor_split(world_size())]  # the first is the largest
+        padded = x.new_zeros(sizes[0], *x.shape[1:])
+        padded[: len(x)] = x
+        parts = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(parts, padded)
+        return torch.cat([rows[:size] for rows, size in zip(parts, sizes, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return shard(_AllReduceSum.apply(gradient)), None
+
+
+class _AllReduceSum(torch.autograd.Function):
+    """The sum over ranks, on each of them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _AllReduceSum.apply(gradient)

@@ -1,0 +1,36 @@
+"""What a user is shown of what libraries say: warnings as one line each, announcements not at all."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from snlab.core.environment import first_process
+
+LIBRARIES = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
+
+
+@contextmanager
+def plain_messages() -> Iterator[None]:
+    """Inside, Lightning keeps its announcements to itself and a warning of ours is one line on stderr."""
+    loggers = [logging.getLogger(name) for name in LIBRARIES]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning|wandb|jsonargparse|torch")
+            warnings.showwarning = _show
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
+    if first_process():
+        print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)

@@ -1,0 +1,151 @@
+"""Names with options, and the objects they stand for.
+
+One grammar serves normalizers, losses, networks and data sets: ``name(option=value, ...)``, joined by
+``+`` where several compose, as in ``gradient_penalty(weight=1, kind=one_sided)+spectral_norm``. One string
+is one value of a sweep's axis and carries its own options.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from snlab.core.errors import UserError, nearest
+
+T = TypeVar("T")
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+WORDS = {"true": True, "false": False, "none": None}
+
+
+class Spec(NamedTuple):
+    """One parsed term: a registered name and the options written beside it."""
+
+    name: str
+    options: dict[str, Any]
+
+    def __str__(self) -> str:
+        options = ", ".join(f"{key}={_write(value)}" for key, value in sorted(self.options.items()))
+        return f"{self.name}({options})" if options else self.name
+
+
+def parse(text: str, kind: str = "value") -> list[Spec]:
+    """Read ``a(x=1)+b`` as its terms, left to right; ``kind`` says in an error what was being read.
+
+    >>> [str(term) for term in parse("spectral_norm + gradient_penalty(weight=1, kind=one_sided)")]
+    ['spectral_norm', 'gradient_penalty(kind=one_sided, weight=1)']
+    """
+    try:
+        return _terms(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise UserError(f"{kind} {text!r} does not read as name(option=value, ...), joined by +") from None
+
+
+def _terms(node: ast.expr) -> list[Spec]:
+    match node:
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _terms(left) + _terms(right)
+        case ast.Name(id=name):
+            return [Spec(name, {})]
+        case ast.Constant(value=None):  # the word None, for those who write Python
+            return [Spec("none", {})]
+        case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
+            return [Spec(name, {_key(keyword): _read(keyword.value) for keyword in keywords})]
+    raise ValueError
+
+
+def _key(keyword: ast.keyword) -> str:
+    if keyword.arg is None:
+        raise ValueError
+    return keyword.arg
+
+
+def _read(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name):
+        return WORDS.get(node.id, node.id)
+    return ast.literal_eval(node)
+
+
+def _write(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) and value.isidentifier() else repr(value)
+
+
+class Registry(Generic[T]):
+    """The names of one kind of thing that can be swapped.
+
+    >>> shapes: Registry[str] = Registry("shape")
+    >>> @shapes.register("square")
+    ... def square(side: float = 1.0) -> str:
+    ...     "A square."
+    ...     return f"square of {side}"
+    >>> shapes.build("square(side=2)")
+    'square of 2'
+    >>> shapes.canonical("square")
+    'square(side=1.0)'
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._factories: dict[str, Callable[..., T]] = {}
+
+    def register(self, name: str) -> Callable[[Factory], Factory]:
+        """Class or function decorator: what it decorates is called with the options to make the object."""
+
+        def add(factory: Factory) -> Factory:
+            if name in self._factories:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._factories[name] = factory
+            return factory
+
+        return add
+
+    def names(self) -> list[str]:
+        return sorted(self._factories)
+
+    def describe(self, name: str) -> str:
+        """The options with their defaults, and the first line of the docstring."""
+        factory = self._factories[name]
+        options = ", ".join(f"{key}={_write(value)}" for key, value in self._defaults(name).items())
+        summary = (inspect.getdoc(factory) or "").split("\n", 1)[0]
+        return f"{name}({options}): {summary}" if options else f"{name}: {summary}"
+
+    def build(self, text: str) -> T:
+        """The one object that ``text`` names; UserError for an unknown name or option, or a bad value."""
+        terms = parse(text, self.kind)
+        if len(terms) > 1:
+            raise UserError(f"{self.kind} {text!r} names {len(terms)}, but only normalizers compose with +")
+        return self._make(terms[0])
+
+    def build_all(self, text: str) -> list[T]:
+        """The objects of ``a+b``, in the order written."""
+        return [self._make(term) for term in parse(text, self.kind)]
+
+    def canonical(self, text: str) -> str:
+        """The one spelling of ``text``: every option written out, sorted, defaults included."""
+        terms = [self._checked(term) for term in parse(text, self.kind)]
+        return "+".join(str(Spec(t.name, self._defaults(t.name) | t.options)) for t in terms)
+
+    def _defaults(self, name: str) -> dict[str, Any]:
+        parameters = inspect.signature(self._factories[name]).parameters.values()
+        return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+    def _checked(self, term: Spec) -> Spec:
+        if term.name not in self._factories:
+            raise UserError(f"unknown {self.kind} {term.name!r}; {nearest(term.name, self._factories)}")
+        parameters = inspect.signature(self._factories[term.name]).parameters
+        for option in term.options:
+            if option not in parameters:
+                raise UserError(
+                    f"{self.kind} {term.name!r} has no option {option!r}; {nearest(option, parameters)}"
+                )
+        return term
+
+    def _make(self, term: Spec) -> T:
+        self._checked(term)
+        try:
+            return self._factories[term.name](**term.options)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{self.kind} {term}: {error}") from error

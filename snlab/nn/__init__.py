@@ -1,0 +1,1 @@
+"""Weights as matrices, power iteration, evaluation mode: torch alone."""

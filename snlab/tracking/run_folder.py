@@ -1,0 +1,223 @@
+"""The run folder: the one place that writes it, and the one that reads it. Never imports torch.
+
+RUN/config.yaml      the complete configuration
+    metrics.jsonl    one JSON object a line, each with its generator_step; only ever appended to
+    summary.json     written last, in one piece, with the outcome
+    checkpoints/     samples/     wandb/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from snlab.core.errors import UserError
+from snlab.core.names import GENERATOR_STEP
+
+CONFIG = "config.yaml"
+METRICS = "metrics.jsonl"
+SUMMARY = "summary.json"
+CHECKPOINTS = "checkpoints"
+SAMPLES = "samples"
+
+FINISHED = "finished"
+DIVERGED = "diverged"  # non-finite loss or weights: a result, not an error
+FAILED = "failed"
+KILLED = "killed"
+LOST = "another process of this run ended"  # a reason for which a run is killed
+UNFINISHED = "unfinished"  # no summary: still running, or ended without a word
+OVER = (FINISHED, DIVERGED)  # outcomes that running the same trial again would only repeat
+
+# What does not change a result: where it lands, how it is kept and shown.
+_NOT_IDENTITY = {"config", "runs", "run_folder", "resume", "checkpoint_every", "wandb"}
+# Of the Trainer's many options, on what it runs included, those that change the numbers beyond rounding.
+_TRAINER_IDENTITY = {"precision", "sync_batchnorm"}
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """The hash of what a configuration computes, seed included: ten hexadecimal digits.
+
+    >>> a = {"seed_everything": 0, "model": {"n_dis": 1}, "runs": "here", "trainer": {"devices": 1}}
+    >>> b = {"runs": "there", "trainer": {"devices": 2}, "model": {"n_dis": 1}, "seed_everything": 0}
+    >>> identity(a) == identity(b), identity(a) == identity({**a, "seed_everything": 1})
+    (True, False)
+    """
+    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    trainer = config.get("trainer") or {}
+    kept["trainer"] = {key: value for key, value in trainer.items() if key in _TRAINER_IDENTITY}
+    text = json.dumps(kept, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+# ---- writing --------------------------------------------------------------------------------------------
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write beside ``path``, flush to disk, rename: a reader sees the old file or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class RunWriter:
+    """Writes one run folder; creating one creates nothing until something is written."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        write_atomically(self.folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+
+    def append_metrics(self, generator_step: int, metrics: Mapping[str, Any]) -> None:
+        """Add one line; numbers that are not finite are written as null, as JSON has no word for them."""
+        row = {GENERATOR_STEP: generator_step, **{name: _finite(value) for name, value in metrics.items()}}
+        with (self.folder / METRICS).open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def go_on_from(self, generator_step: int) -> None:
+        """Drop what a run that goes on from ``generator_step`` writes anew: later lines, and the summary."""
+        (self.folder / SUMMARY).unlink(missing_ok=True)
+        path = self.folder / METRICS
+        if path.exists():
+            kept = [row for row in read_metrics(path) if row[GENERATOR_STEP] <= generator_step]
+            write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        text = json.dumps({name: _finite(value) for name, value in summary.items()}, indent=1)
+        write_atomically(self.folder / SUMMARY, text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value
+
+
+# ---- reading --------------------------------------------------------------------------------------------
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a metrics.jsonl; a last line cut short by a kill is left out."""
+    with path.open() as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(row, dict) and isinstance(row.get(GENERATOR_STEP), int):
+                yield row
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder, read."""
+
+    folder: Path
+    config: dict[str, Any]
+    summary: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Run:
+        folder = Path(folder)
+        try:
+            config = yaml.safe_load((folder / CONFIG).read_text())
+            path = folder / SUMMARY
+            summary = json.loads(path.read_text()) if path.exists() else {}
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UserError(f"{folder} is not a readable run folder: {_one_line(error)}") from error
+        if not isinstance(config, dict) or not isinstance(summary, dict):
+            raise UserError(f"{folder} is not a readable run folder: {CONFIG} or {SUMMARY} holds no mapping")
+        return cls(folder, config, summary)
+
+    @property
+    def normalizer(self) -> str:
+        return str(self.config.get("model", {}).get("normalizer", "none"))
+
+    @property
+    def dataset(self) -> str:
+        return str(self.config.get("data", {}).get("dataset", "unknown"))
+
+    @property
+    def seed(self) -> int:
+        return int(self.config.get("seed_everything", 0))
+
+    @property
+    def generator_steps(self) -> int:
+        return int(self.config.get("generator_steps", 0))
+
+    @property
+    def outcome(self) -> str:
+        return str(self.summary.get("outcome", UNFINISHED))
+
+    @cached_property
+    def rows(self) -> dict[int, dict[str, Any]]:
+        """What was logged, by generator step: the lines of one step are one row."""
+        rows: dict[int, dict[str, Any]] = {}
+        path = self.folder / METRICS
+        for row in read_metrics(path) if path.exists() else ():
+            rows.setdefault(row[GENERATOR_STEP], {}).update(row)
+        return dict(sorted(rows.items()))
+
+    def series(self, name: str) -> tuple[list[int], list[Any]]:
+        """Steps and values of one logged name; null is given as NaN."""
+        pairs = [(step, row[name]) for step, row in self.rows.items() if name in row]
+        return [step for step, _ in pairs], [math.nan if value is None else value for _, value in pairs]
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Every logged name that starts with ``prefix``, in order of first appearance."""
+        names = {name: None for row in self.rows.values() for name in row if name.startswith(prefix)}
+        return [name for name in names if name != GENERATOR_STEP]
+
+    def last(self, name: str) -> float:
+        """The last logged value of ``name``; NaN where there is none."""
+        _, values = self.series(name)
+        return float(values[-1]) if values else math.nan
+
+
+def find_runs(root: str | Path) -> list[Run]:
+    """Every run below ``root`` (or ``root`` itself), sorted by folder; UserError where there is none."""
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"no folder {root}: --runs wants a folder that holds runs")
+    runs = [Run.read(folder) for folder in _run_folders(root)]
+    if not runs:
+        raise UserError(f"no run in {root}: snlab fit and snlab demo write run folders, each with a {CONFIG}")
+    return runs
+
+
+def _run_folders(root: Path) -> list[Path]:
+    """Folders with a configuration below ``root``, links to a run followed, and each run once."""
+    found: dict[Path, Path] = {}
+    for path, folders, files in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if name not in ("wandb", CHECKPOINTS, SAMPLES))
+        if CONFIG in files:
+            folder = Path(path)
+            folders.clear()  # a run holds no other
+            if found.setdefault(folder.resolve(), folder).is_symlink():
+                found[folder.resolve()] = folder  # under its own name rather than a link's
+    return sorted(found.values())
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

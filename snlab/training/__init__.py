@@ -1,0 +1,1 @@
+"""One run: arguments, built objects, measurements, its claim on a folder, the fit."""

@@ -1,0 +1,101 @@
+"""Names become objects here, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from snlab.core.random_streams import seeded
+from snlab.core.registry import Registry
+from snlab.data import DATASETS
+from snlab.data.module import DataModule
+from snlab.gan import GAN, Adam
+from snlab.losses import LOSSES
+from snlab.networks import NETWORKS
+from snlab.normalizers import NORMALIZERS, Normalizer
+from snlab.normalizers import normalizer as normalizer_from
+
+REGISTRIES: dict[str, Registry[Any]] = {
+    "normalizers": NORMALIZERS,
+    "losses": LOSSES,
+    "networks": NETWORKS,
+    "datasets": DATASETS,
+}
+
+
+def build_data(dataset: str = "digits") -> DataModule:
+    """A data set by name.
+
+    Args:
+        dataset: a data set with its options, as in ``mixture(kind=ring)``; ``snlab list datasets`` names all.
+    """
+    return DataModule(DATASETS.build(dataset))
+
+
+def build_gan(
+    sample_shape: list[int],
+    seed: int = 0,
+    normalizer: str | Normalizer = "spectral_norm",
+    loss: str = "standard",
+    network: str = "standard_cnn",
+    n_dis: int = 1,
+    batch_size: int = 64,
+    generator_batch_size: int | None = None,
+    adam: Adam = Adam(),  # noqa: B008  never changed, and shown as the default in --help
+    generator_adam: Adam | None = None,
+    decay_from: int | None = None,
+    ema_decay: float | None = None,
+) -> GAN:
+    """A GAN by the names of its parts.
+
+    Args:
+        sample_shape: (channels, height, width) of images, (dimension,) of vectors.
+        seed: of the weights and of every random stream.
+        normalizer: one or more with their options, as in ``spectral_norm+gradient_penalty(weight=1)``;
+            ``snlab list normalizers`` names all.
+        loss: an adversarial loss; ``snlab list losses`` names all.
+        network: an architecture with its options, as in ``standard_cnn(width=0.5)``; ``snlab list networks``
+            names all.
+        n_dis: discriminator updates a generator update.
+        batch_size: real samples, and generated ones, in a discriminator update, of all devices together.
+        generator_batch_size: generated samples in a generator update; batch_size if null.
+        adam: options of both optimizers.
+        generator_adam: options of the generator's optimizer, where they differ.
+        decay_from: generator step from which both learning rates fall linearly, to 0 at the last step.
+        ema_decay: decay of the generator's moving average, which is then what is scored; null for none.
+    """
+    architecture = NETWORKS.build(network)
+    with seeded(seed, "weights"):
+        return GAN(
+            architecture.generator(tuple(sample_shape)).to(memory_format=torch.channels_last),
+            architecture.discriminator(tuple(sample_shape)).to(memory_format=torch.channels_last),
+            normalizer_from(normalizer) if isinstance(normalizer, str) else normalizer,
+            LOSSES.build(loss),
+            architecture.latent_dim,
+            seed=seed,
+            n_dis=n_dis,
+            batch_size=batch_size,
+            generator_batch_size=generator_batch_size,
+            adam=adam,
+            generator_adam=generator_adam,
+            decay_from=decay_from,
+            ema_decay=ema_decay,
+        )
+
+
+NAMED: dict[str, dict[str, Registry[Any]]] = {
+    "model": {"normalizer": NORMALIZERS, "loss": LOSSES, "network": NETWORKS},
+    "data": {"dataset": DATASETS},
+}
+
+
+def canonical(config: dict[str, Any]) -> dict[str, Any]:
+    """``config`` with every name in its one spelling, options and defaults written out: for its identity."""
+    result = dict(config)
+    for group, registries in NAMED.items():
+        result[group] = dict(config[group])
+        for key, registry in registries.items():
+            if isinstance(config[group][key], str):
+                result[group][key] = registry.canonical(config[group][key])
+    return result

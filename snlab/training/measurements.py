@@ -1,0 +1,106 @@
+"""What is measured in a run: the callbacks, built from options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
+
+from snlab.callbacks.fidelity import Fidelity, Modes
+from snlab.callbacks.losses import Losses
+from snlab.callbacks.measurement import Measurement
+from snlab.callbacks.probe import Probe
+from snlab.callbacks.ratio import Ratio
+from snlab.callbacks.samples import Samples
+from snlab.callbacks.sigma import Sigma
+from snlab.callbacks.throughput import Throughput
+from snlab.core.errors import UserError, nearest
+from snlab.core.random_streams import stream_seed
+from snlab.data import DataSet
+from snlab.gan import GAN
+from snlab.metrics.embedded import embedded_extractor
+from snlab.metrics.extractors import Extractor, inception_extractor
+from snlab.metrics.protocols import PROTOCOLS, Protocol
+
+
+@dataclass
+class MeasureOptions:
+    """What is measured, and how often: in generator steps, or below 1 as a share of the run.
+
+    Args:
+        every: losses, σ, Lipschitz and density-ratio diagnostics, throughput.
+        fidelity_every: Fréchet and kernel distance, precision, recall; modes of mixtures.
+        samples_every: samples from fixed latents.
+        probe_size: fixed samples of each kind at which the discriminator is probed.
+        fidelity: the feature extractor; ``auto`` is the embedded one, for images with labels.
+        protocol: how many samples are compared, with Inception features.
+        inception_weights: the Inception weights' file; torch-fidelity's own cache if null.
+    """
+
+    every: float = 0.01
+    fidelity_every: float = 0.05
+    samples_every: float = 0.1
+    probe_size: int = 256
+    fidelity: Literal["auto", "embedded", "inception", "none"] = "auto"
+    protocol: str = "miyato2018"
+    inception_weights: str | None = None
+
+
+MODE_SAMPLES = 2500  # as in Srivastava et al. 2017
+
+
+def measurements(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int) -> list[Measurement]:
+    """The measurements of a run, in the order in which they are taken."""
+    if options.probe_size < 4:
+        raise UserError(f"measure.probe_size is {options.probe_size}; at least 4 is needed")
+    probe = Probe.draw(dataset, gan.latent_dim, options.probe_size, seed)
+    return [
+        Losses(options.every),  # first: what diverged is not measured further
+        Sigma(probe, options.every),
+        Ratio(probe, dataset.density, options.every),
+        *_quality(options, gan, dataset, seed),
+        Samples(probe, every=options.samples_every),
+        Throughput(options.every),  # last: it counts the seconds of the others
+    ]
+
+
+def _quality(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int) -> list[Measurement]:
+    """What tells the quality of samples: a Fréchet distance of images, the modes of a mixture."""
+    generator = torch.Generator().manual_seed(stream_seed(seed, "fidelity"))
+    if dataset.density is not None:
+        latents = torch.randn(MODE_SAMPLES, gan.latent_dim, generator=generator)
+        return [Modes(dataset.density, latents, options.fidelity_every)]
+    if options.fidelity == "none" or dataset.train.ndim != 4:
+        return []
+    found = _extractor(options, dataset)
+    if found is None:
+        return []
+    extractor, protocol = found
+    latents = torch.randn(protocol.n_generated, gan.latent_dim, generator=generator)
+    return [Fidelity(extractor, protocol, dataset.train, latents, options.fidelity_every)]
+
+
+def _extractor(options: MeasureOptions, dataset: DataSet) -> tuple[Extractor, Protocol] | None:
+    """The extractor and its protocol; None, said in a line, where they are not to be had: the run goes on."""
+    if options.fidelity == "inception":
+        if options.protocol not in PROTOCOLS:
+            raise UserError(f"unknown protocol {options.protocol!r}; {nearest(options.protocol, PROTOCOLS)}")
+        try:
+            return inception_extractor(options.inception_weights), PROTOCOLS[options.protocol]
+        except UserError as error:
+            rank_zero_warn(f"fidelity is left out: {error}")
+            return None
+    if dataset.train_labels is None or dataset.heldout_labels is None:
+        rank_zero_warn(f"fidelity is left out: {dataset.name} has no labels to train an extractor on")
+        return None
+    extractor = embedded_extractor(
+        dataset.name,
+        dataset.train,
+        dataset.train_labels,
+        dataset.classes,
+        dataset.heldout,
+        dataset.heldout_labels,
+    )
+    return extractor, PROTOCOLS["embedded"]

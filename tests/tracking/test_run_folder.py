@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+
+from snlab.core.errors import UserError
+from snlab.tracking.run_folder import (
+    FINISHED,
+    UNFINISHED,
+    Run,
+    RunWriter,
+    find_runs,
+    identity,
+    write_atomically,
+)
+
+CONFIG = {
+    "seed_everything": 3,
+    "generator_steps": 10,
+    "model": {"normalizer": "spectral_norm"},
+    "data": {"dataset": "digits"},
+    "trainer": {"devices": 1, "precision": "32-true"},
+}
+
+
+def written(folder: Path) -> RunWriter:
+    writer = RunWriter(folder)
+    writer.write_config(CONFIG)
+    return writer
+
+
+def test_what_is_written_is_read(tmp_path):
+    writer = written(tmp_path / "run")
+    writer.append_metrics(1, {"fid/x": 3.5, "spectrum/conv1": [1.0, 0.5]})
+    writer.append_metrics(1, {"kid/x": 0.25})
+    writer.append_metrics(2, {"fid/x": math.nan})
+    run = Run.read(tmp_path / "run")
+    assert run.outcome == UNFINISHED
+    assert (run.normalizer, run.dataset, run.seed, run.generator_steps) == ("spectral_norm", "digits", 3, 10)
+    assert run.rows[1] == {"generator_step": 1, "fid/x": 3.5, "spectrum/conv1": [1.0, 0.5], "kid/x": 0.25}
+    steps, values = run.series("fid/x")
+    assert steps == [1, 2]
+    assert values[0] == 3.5
+    assert math.isnan(values[1])
+    assert run.names("kid") == ["kid/x"]
+    writer.write_summary({"outcome": FINISHED, "metrics": {"fid/x": math.inf}})
+    assert Run.read(tmp_path / "run").outcome == FINISHED
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["metrics"]["fid/x"] is None
+
+
+def test_a_line_cut_short_is_left_out(tmp_path):
+    writer = written(tmp_path)
+    writer.append_metrics(1, {"a": 1.0})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"generator_step": 2, "a"')
+    assert list(Run.read(tmp_path).rows) == [1]
+
+
+def test_going_on_drops_what_will_be_written_anew(tmp_path):
+    writer = written(tmp_path)
+    writer.write_summary({"outcome": "killed"})
+    for step in range(1, 6):
+        writer.append_metrics(step, {"a": float(step)})
+    before = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    writer.go_on_from(3)
+    assert Run.read(tmp_path).outcome == UNFINISHED
+    assert (tmp_path / "metrics.jsonl").read_text().splitlines() == before[:3]
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"seed_everything": 4}, False),
+        ({"generator_steps": 11}, False),
+        ({"model": {"normalizer": "none"}}, False),
+        ({"trainer": {"devices": 1, "precision": "bf16-mixed"}}, False),
+        ({"trainer": {"devices": 8, "precision": "32-true", "new_option": 1}}, True),
+        ({"runs": "elsewhere"}, True),
+        ({"resume": True}, True),
+        ({"wandb": {"project": "x"}}, True),
+        ({"checkpoint_every": 0.5}, True),
+    ],
+)
+def test_identity_is_what_is_computed(change, same):
+    assert (identity({**CONFIG, **change}) == identity(CONFIG)) is same
+
+
+def test_identity_survives_a_trip_through_yaml():
+    assert identity(yaml.safe_load(yaml.safe_dump(CONFIG))) == identity(CONFIG)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "a: [", "\x00"])
+def test_a_damaged_folder_is_said_in_one_line(tmp_path, content):
+    (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(UserError) as error:
+        Run.read(tmp_path)
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_finding_runs(tmp_path):
+    with pytest.raises(UserError, match="no folder"):
+        find_runs(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no run in"):
+        find_runs(tmp_path)
+    for name in ("b", "a/deep"):
+        written(tmp_path / name)
+    (tmp_path / "a/deep/wandb/files").mkdir(parents=True)
+    (tmp_path / "a/deep/wandb/files/config.yaml").write_text("wandb_version: 1")
+    assert [run.folder for run in find_runs(tmp_path)] == [tmp_path / "a/deep", tmp_path / "b"]
+    assert [run.folder for run in find_runs(tmp_path / "b")] == [tmp_path / "b"]

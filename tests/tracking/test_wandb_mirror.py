@@ -1,0 +1,202 @@
+"""What reaches W&B, read back from the file that its own client writes offline."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from wandb.proto import wandb_internal_pb2 as protocol
+
+from snlab.tracking.run_folder import Run
+from snlab.tracking.wandb_mirror import WandbMirror, WandbOptions
+
+
+def records(path: Path) -> Iterator[protocol.Record]:
+    """The records of a .wandb file: LevelDB's log format behind a header of seven bytes."""
+    data = path.read_bytes()
+    assert data[:4] == b":W&B"
+    at, pending = 7, b""
+    while at + 7 <= len(data):
+        left = 32768 - at % 32768
+        if left < 7:
+            at += left
+            continue
+        _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+        pending += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            record = protocol.Record()
+            record.ParseFromString(pending)
+            yield record
+            pending = b""
+
+
+def offline_file(run: Run) -> Path:
+    (path,) = run.folder.glob("wandb/offline-run-*/*.wandb")
+    return path
+
+
+def nested(items) -> dict:
+    """The items of a record, whose keys may be paths, as nested dictionaries."""
+    found: dict = {}
+    for item in items:
+        *path, last = item.nested_key or [item.key]
+        place = found
+        for word in path:
+            place = place.setdefault(word, {})
+        place[last] = json.loads(item.value_json)
+    return found
+
+
+def history(path: Path) -> list[dict]:
+    return [nested(record.history.item) for record in records(path) if record.HasField("history")]
+
+
+def config(path: Path) -> dict:
+    (start,) = (r.run for r in records(path) if r.HasField("run"))
+    return nested(start.config.update)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    from snlab.training.fit import fit
+
+    return fit(
+        [
+            *("--generator_steps", "4", "--measure.every", "2", "--measure.fidelity", "none"),
+            *(
+                "--model.network",
+                "standard_cnn(width=0.125)",
+                "--model.normalizer",
+                "gradient_penalty(weight=1)",
+            ),
+            *(
+                "--runs",
+                str(tmp_path_factory.mktemp("runs")),
+                "--wandb.mode",
+                "offline",
+                "--wandb.group",
+                "test",
+            ),
+        ]
+    )
+
+
+def test_the_mirror_holds_every_number_of_the_folder(run):
+    logged: dict[int, dict] = {}
+    for row in history(offline_file(run)):
+        logged.setdefault(row["generator_step"], {}).update(row)
+    for step, row in run.rows.items():
+        for name, value in row.items():
+            if not isinstance(value, list):
+                assert logged[step][name] == pytest.approx(value, rel=1e-6), name
+
+
+def test_spectra_are_histograms_and_samples_one_image(run):
+    rows = history(offline_file(run))
+    spectra = [value for row in rows for name, value in row.items() if name == "spectrum/conv1"]
+    assert len(spectra) == 2
+    assert all(value["_type"] == "histogram" for value in spectra)
+    assert sum(spectra[0]["values"]) == len(run.rows[2]["spectrum/conv1"])
+    samples = [row["samples"] for row in rows if "samples" in row]
+    assert samples
+    assert all(value["_type"] == "image-file" for value in samples)
+
+
+def test_the_configuration_is_complete_and_there_once(run):
+    assert {k: v for k, v in config(offline_file(run)).items() if k != "_wandb"} == run.config
+
+
+def test_generator_step_is_the_step_of_everything(run):
+    metrics = [r.metric for r in records(offline_file(run)) if r.HasField("metric")]
+    assert {(m.name or m.glob_name, m.step_metric) for m in metrics} == {
+        ("generator_step", ""),
+        ("*", "generator_step"),
+    }
+
+
+def test_name_group_and_identity(run):
+    (start,) = (r.run for r in records(offline_file(run)) if r.HasField("run"))
+    assert (start.run_id, start.display_name, start.run_group) == (
+        run.summary["identity"],
+        run.folder.name,
+        "test",
+    )
+
+
+def test_an_unreachable_server_leaves_the_run_offline(tmp_path):
+    """In a process of its own: wandb keeps what it learned of its server for as long as a process lives."""
+    code = (
+        "import sys, pathlib, snlab.tracking as t\n"
+        "t.INIT_TIMEOUT_SECONDS = 1\n"
+        "mirror = t.WandbMirror(t.WandbOptions(), pathlib.Path(sys.argv[1]), 'abc', {'a': 1})\n"
+        "mirror.log_metrics({'x': 1.0}, step=3)\n"
+        "mirror.close('finished', failed=False)\n"
+    )
+    nowhere = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40, "WANDB_MODE": "online"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **nowhere},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "W&B does not start online" in done.stderr
+    (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    assert history(path)[0]["x"] == 1.0
+
+
+def test_disabled_writes_nothing(tmp_path):
+    mirror = WandbMirror(WandbOptions(mode="disabled"), tmp_path, "abc", {})
+    mirror.log_metrics({"x": 1.0}, step=3)
+    mirror.log_samples(torch.zeros(4, 1, 8, 8), 3)
+    mirror.close("finished", failed=False)
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_losing_wandb_half_way_does_not_end_a_run(fit, monkeypatch, capsys):
+    def broken(self, *_, **__):
+        raise RuntimeError("the service died")
+
+    monkeypatch.setattr("wandb.sdk.wandb_run.Run.log", broken)
+    run = fit("--generator_steps", "3", "--measure.fidelity", "none", "--wandb.mode", "offline")
+    assert run.outcome == "finished"
+    assert "loss/discriminator" in run.names()
+    said = [line for line in capsys.readouterr().err.splitlines() if "W&B" in line]
+    assert said == ["warning: W&B is lost at generator step 1 (the service died); the run goes on without"]
+
+
+def test_a_temporary_folder_that_is_cleared_away_ends_no_run(fit, monkeypatch, capsys, tmp_path):
+    gone = SimpleNamespace(name=str(tmp_path / "gone"))
+    monkeypatch.setattr("wandb.sdk.data_types.image.MEDIA_TMP", gone)
+    run = fit("--generator_steps", "3", "--measure.fidelity", "none", "--wandb.mode", "offline")
+    assert run.outcome == "finished"
+    rows = history(offline_file(run))
+    assert [row["generator_step"] for row in rows if "loss/discriminator" in row] == [1, 2, 3]
+    said = [line for line in capsys.readouterr().err.splitlines() if "W&B" in line]
+    assert len(said) == 3
+    assert all("W&B lacks the samples of generator step" in line for line in said)
+
+
+def test_a_checkpoint_is_an_artifact_where_asked(fit, run):
+    options = ("--generator_steps", "2", "--measure.fidelity", "none", "--wandb.mode", "offline")
+    asked = fit(*options, "--wandb.checkpoints", "true")
+    (artifact,) = [
+        r.request.log_artifact.artifact if r.HasField("request") else r.artifact
+        for r in records(offline_file(asked))
+        if r.HasField("artifact") or (r.HasField("request") and r.request.HasField("log_artifact"))
+    ]
+    assert artifact.type == "model"
+    assert artifact.name == f"checkpoint-{asked.summary['identity']}"
+    (entry,) = artifact.manifest.contents or [None]
+    assert entry.path == "step-00000002.ckpt"
+    assert not [r for r in records(offline_file(run)) if r.HasField("artifact")]

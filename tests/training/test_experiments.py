@@ -1,0 +1,93 @@
+"""Every experiment file builds, and every normalizer trains on every embedded data set."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+import yaml
+
+from snlab.core.resources import experiment, experiments, headline
+from snlab.normalizers import NORMALIZERS
+from snlab.tracking.run_folder import Run
+
+DATA = {
+    "digits": "standard_cnn(width=0.125)",
+    "photos": "standard_cnn(width=0.0625)",
+    "mixture(kind=ring)": "flow(width=8, couplings=2)",
+    "mixture(kind=grid)": "mlp(width=16, depth=2)",
+    "mixture(kind=random, dim=64)": "flow(width=8, couplings=2, latent_dim=64)",
+}
+
+
+@pytest.mark.parametrize("name", experiments())
+def test_every_experiment_builds(name):
+    from snlab.training.arguments import FitCLI
+
+    path = experiment(name)
+    text = path.read_text()
+    assert "snlab " in text.split("\n\n")[0]  # the command that runs it
+    assert len(headline(path)) > 30
+    cli = FitCLI(["--config", name])
+    settings, written = cli.settings, yaml.safe_load(text)
+    for group, values in written.items():
+        for key, value in values.items() if isinstance(values, dict) else [(None, values)]:
+            assert (settings[group] if key is None else settings[group][key]) == value
+    cli.build()
+    assert cli.model.discriminator(cli.datamodule.dataset.heldout[:2].float()).shape == (2,)
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS.names())
+@pytest.mark.parametrize("dataset", DATA)
+def test_every_normalizer_trains_on_every_data_set(fit, dataset, normalizer):
+    run = fit(
+        *("--data.dataset", dataset, "--model.network", DATA[dataset], "--model.normalizer", normalizer),
+        *("--generator_steps", "3", "--measure.every", "3", "--measure.fidelity", "none"),
+    )
+    assert run.outcome == "finished"
+    assert run.dataset == dataset
+    missing = [name for name, value in run.rows[3].items() if value is None]
+    assert not [name for name in missing if not name.startswith(("ratio/", "modes/kl"))]
+
+
+def test_photos_have_a_frechet_distance(fit):
+    """Trains the extractor of photos where no test did before: that takes its ten to twenty seconds."""
+    run = fit(
+        *("--data.dataset", "photos", "--model.network", "standard_cnn(width=0.0625)"),
+        *("--generator_steps", "1", "--measure.fidelity_every", "1"),
+    )
+    assert run.last("fid/embedded-photos") > 0
+
+
+@pytest.fixture(scope="module")
+def setting_c(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """300 updates of digits at setting C: half a minute, because what is claimed is about so many."""
+    from snlab.training.fit import fit
+
+    return fit(
+        [
+            *("--config", "digits_spectral_norm", "--generator_steps", "300", "--measure.every", "10"),
+            *("--measure.probe_size", "8", "--measure.fidelity", "none", "--wandb.mode", "disabled"),
+            *("--runs", str(tmp_path_factory.mktemp("runs"))),
+        ]
+    )
+
+
+def test_exact_sigma_stays_near_one_at_setting_c(setting_c):
+    """Figure 9: the estimate lags behind the weights, so σ of what is divided by it stays above 1."""
+    series = {name: setting_c.series(name) for name in setting_c.names("sigma/exact/")}
+    assert len(series) == 8
+    for name, (steps, values) in series.items():
+        assert min(values) >= 0.999, name
+        assert all(value <= 1.35 for step, value in zip(steps, values, strict=True) if step >= 50), name
+        assert all(value <= 1.2 for step, value in zip(steps, values, strict=True) if step >= 300), name
+    after = [v for steps, values in series.values() for s, v in zip(steps, values, strict=True) if s >= 50]
+    assert statistics.median(after) <= 1.03
+
+
+def test_raw_sigma_wanders_meanwhile(setting_c):
+    raw = [value for name in setting_c.names("sigma/raw/") for value in setting_c.series(name)[1]]
+    exact = [value for name in setting_c.names("sigma/exact/") for value in setting_c.series(name)[1][10:]]
+    assert min(raw) < 0.8
+    assert max(raw) > 1.1
+    assert statistics.pstdev(raw) > 3 * statistics.pstdev(exact)

@@ -1,0 +1,195 @@
+"""One run in two real processes against the same run in one (how such runs end: test_stopping.py)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from snlab.tracking.run_folder import Run
+from tests.comparing import rows
+
+SCRIPT = Path(__file__).with_name("parallel_processes.py")
+NORMALIZERS = ("none", "weight_norm", "gradient_penalty", "spectral_norm")
+FIT = [
+    *("-m", "snlab", "fit", "--model.network", "standard_cnn(width=0.125)", "--model.batch_size", "16"),
+    *("--generator_steps", "2", "--measure.every", "1", "--measure.fidelity_every", "1"),
+    *("--measure.probe_size", "32", "--wandb.mode", "offline", "--trainer.accelerator", "cpu"),
+]
+TWO = ("--trainer.devices", "2")
+TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node", "2")
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=200)
+
+
+# ---- the update -----------------------------------------------------------------------------------------
+
+
+def results_of(folder: Path, devices: int) -> list[dict[str, Any]]:
+    """What each process of the script wrote, by file."""
+    done = run(SCRIPT, folder, str(devices))
+    assert done.returncode == 0, done.stderr
+    names = (*NORMALIZERS, "batch_norm")
+    return [{name: torch.load(folder / f"{name}-{rank}.pt") for name in names} for rank in range(devices)]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return results_of(tmp_path_factory.mktemp("alone"), 1)[0]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return results_of(tmp_path_factory.mktemp("pair"), 2)
+
+
+def tensors(state: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
+def test_two_processes_update_as_one_with_the_joined_batch(normalizer, alone, pair):
+    """Weights, averages, batch statistics and power-iteration vectors, after three generator updates.
+
+    To 1e-10 in double precision. In single precision Adam makes a step of full length of a gradient that is
+    nothing but rounding, in one process as in two.
+    """
+    one, (first, second) = alone[normalizer], (result[normalizer] for result in pair)
+    torch.testing.assert_close(tensors(first["state"]), tensors(one["state"]), rtol=0, atol=1e-10)
+    for name, value in tensors(first["state"]).items():
+        assert torch.equal(value, second["state"][name]), f"{name} differs between processes"
+    assert any(name.endswith(".u") for name in first["state"]) == (normalizer == "spectral_norm")
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
+def test_losses_are_means_over_processes(normalizer, alone, pair):
+    first, second = (result[normalizer] for result in pair)
+    assert first["losses"] == second["losses"] == pytest.approx(alone[normalizer]["losses"], abs=1e-10)
+    assert not torch.equal(first["own_totals"], second["own_totals"])  # each saw a share of its own
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "layer"),
+    [
+        ("images", (6, 4, 3, 5), nn.BatchNorm2d(4)),
+        ("vectors", (6, 4), nn.BatchNorm1d(4, affine=False, momentum=None)),
+    ],
+)
+def test_batch_norm_is_that_of_the_whole_batch(kind, shape, layer, alone, pair):
+    """Against torch's own: output, first and second derivative, and, evaluating, the running statistics."""
+    generator = torch.Generator().manual_seed(0)
+    layer = layer.double()
+    x = (torch.randn(shape, generator=generator, dtype=torch.float64) * 3 + 5).requires_grad_()
+    direction = torch.randn(shape, generator=generator, dtype=torch.float64)
+    y = layer(x)
+    (first,) = torch.autograd.grad((y.tanh() * direction).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), x)
+    expected = {"y": y, "first": first, "second": second, "after": layer.eval()(x)}
+    for name, value in expected.items():
+        torch.testing.assert_close(alone["batch_norm"][kind][name], value.detach())
+        # The second derivative is of the sum of both processes' first ones, squared.
+        joined = torch.cat([result["batch_norm"][kind][name] for result in pair])
+        torch.testing.assert_close(joined, value.detach())
+
+
+# ---- the run --------------------------------------------------------------------------------------------
+
+
+def fitted(folder: Path, *arguments: str) -> Run:
+    done = run(*arguments, "--runs", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("finished at generator step 2") == 1, done.stdout
+    (path,) = folder.iterdir()
+    return Run.read(path)
+
+
+@pytest.fixture(scope="module")
+def run_alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return fitted(tmp_path_factory.mktemp("run_alone"), *FIT)
+
+
+@pytest.fixture(scope="module")
+def run_of_two(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return fitted(tmp_path_factory.mktemp("run_of_two"), *FIT, *TWO)
+
+
+def test_measurements_are_those_of_one_process(run_alone, run_of_two):
+    """Every number that is logged, once, and the Fréchet distance among them: to 1 in 1000."""
+    one, two = run_alone.rows, run_of_two.rows
+    assert len(rows(run_of_two)) == len(rows(run_alone))
+    assert one.keys() == two.keys()
+    assert "fid/embedded-digits" in one[2]
+    for step, row in one.items():
+        assert row.keys() == two[step].keys()
+        for name, value in row.items():
+            if not name.startswith("time/") and value is not None:
+                assert two[step][name] == pytest.approx(value, rel=1e-3, abs=1e-3), f"{name} at {step}"
+
+
+def test_several_devices_are_the_same_trial(run_alone, run_of_two):
+    assert run_of_two.summary["identity"] == run_alone.summary["identity"]
+    assert run_of_two.summary["outcome"] == "finished"
+
+
+def test_two_processes_are_one_wandb_run(run_of_two):
+    assert len(list((run_of_two.folder / "wandb").glob("offline-run-*"))) == 1
+
+
+def test_torchrun_gives_the_same_run(run_of_two, tmp_path):
+    arguments = (*TORCHRUN, *FIT, *TWO)
+    again = fitted(tmp_path, *arguments)
+    assert rows(again) == rows(run_of_two)
+    assert len(list((again.folder / "wandb").glob("offline-run-*"))) == 1
+    over = fitted(tmp_path, *arguments)  # every process finds that there is nothing to do
+    assert over.summary == again.summary
+
+
+@pytest.mark.parametrize(
+    ("options", "devices"),
+    [(("--gpus", "all", "--gpus-per-run", "2"), ()), (("--workers", "2"), TWO)],
+    ids=["a slot of two GPUs", "two devices by the command, forked"],
+)
+def test_a_sweep_gives_the_same_run(options, devices, run_of_two, tmp_path, monkeypatch):
+    """The GPUs are faked, its processes on the CPU. On two cores each has one thread, as in all tests."""
+    path = tmp_path / "one.yaml"
+    command = ["snlab", "fit", *FIT[3:], *devices, "${args}"]
+    axes = {"seed_everything": {"values": [0]}}
+    path.write_text(yaml.safe_dump({"method": "grid", "parameters": axes, "command": command}))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
+    sweep = ["taskset", "--cpu-list", cores, sys.executable, "-m", "snlab", "sweep", path, *options]
+    done = subprocess.run([*sweep, "--runs", tmp_path / "runs"], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = [p for p in (tmp_path / "runs/one").iterdir() if p.is_dir()]
+    assert rows(Run.read(folder)) == rows(run_of_two)
+    assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ((*FIT, *TWO, "--model.batch_size", "15"), "batch_size is 15; 2 devices want a multiple of 2"),
+        (
+            (*FIT, *TWO, "--model.generator_batch_size", "9"),
+            "generator_batch_size is 9; 2 devices want a multiple of 2",
+        ),
+        (
+            (*TORCHRUN, *FIT),
+            "torchrun started 2 processes, and trainer.devices and trainer.num_nodes ask for 1",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, line, tmp_path):
+    done = run(*arguments, "--runs", tmp_path / "runs")
+    assert done.returncode != 0
+    assert [words for words in done.stderr.splitlines() if words.startswith("snlab: ")] == [f"snlab: {line}"]
+    assert not (tmp_path / "runs").exists()

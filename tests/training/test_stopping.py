@@ -1,0 +1,205 @@
+"""Runs that are stopped or killed, in real processes: they go on as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pytorch_lightning import Trainer
+
+from snlab.callbacks.checkpoint import Checkpoint
+from snlab.callbacks.stopping import ECHO_SECONDS, StopOnSignal
+from snlab.sweeps.launch import launch
+from snlab.sweeps.slots import Slot
+from snlab.tracking.run_folder import Run
+from tests.comparing import assert_equal
+from tests.sweeps.waiting import wait_for
+
+STEPS = 60
+COMMAND = [
+    *(sys.executable, "-m", "snlab", "fit", "--wandb.mode", "disabled", "--resume"),
+    *("--model.network", "standard_cnn(width=0.125)", "--model.batch_size", "32", "--model.ema_decay", "0.9"),
+    *("--model.normalizer", "spectral_norm+gradient_penalty(weight=1)", "--measure.probe_size", "16"),
+    *("--measure.every", "3", "--measure.fidelity_every", "20", "--measure.samples_every", "10"),
+    *("--generator_steps", str(STEPS), "--checkpoint_every", "7"),
+]
+
+
+TWO_PROCESSES = ("--trainer.devices", "2", "--trainer.accelerator", "cpu")
+
+
+def finish(folder: Path, *more: str) -> Run:
+    done = subprocess.run([*COMMAND, "--runs", folder, *more], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = folder.iterdir()
+    run = Run.read(path)
+    assert run.outcome == "finished"
+    return run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return finish(tmp_path_factory.mktemp("undisturbed"))
+
+
+def started(folder: Path, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, "--runs", folder, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_training(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("generator_step"):
+            return
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 75), ("SIGUSR1", 75)])
+def test_a_signal_saves_at_the_end_of_the_update(number, code, undisturbed, tmp_path):
+    process = started(tmp_path)
+    wait_for_training(process)
+    process.send_signal(getattr(signal, number))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, out + err
+    assert "Traceback" not in err
+    assert "--resume goes on" in err
+    (folder,) = tmp_path.iterdir()
+    stopped = Run.read(folder)
+    assert stopped.outcome == "killed"
+    assert stopped.summary["reason"] == f"stopped by {number}"
+    step = stopped.summary["generator_step"]
+    assert 0 < step < STEPS
+    assert (folder / f"checkpoints/step-{step:08d}.ckpt").exists()
+    assert_equal(finish(tmp_path), undisturbed)
+
+
+@pytest.mark.parametrize(("number", "through"), [("SIGINT", 1), ("SIGTERM", 0), ("SIGUSR1", 0)])
+def test_only_a_second_ctrl_c_stops_at_once(number, through, tmp_path):
+    """A scheduler's signal comes to the run from the scheduler and from the executor: twice is once."""
+    number = getattr(signal, number)
+    heard: list[int] = []
+    before = signal.signal(number, lambda received, _: heard.append(received))
+    callback = StopOnSignal(Checkpoint(tmp_path, every=1))
+    try:
+        callback.setup(Trainer(logger=False, enable_checkpointing=False, accelerator="cpu"), None, "fit")
+        os.kill(os.getpid(), number)
+        assert (callback.received, heard) == (number, [])
+        os.kill(os.getpid(), number)
+        assert heard == []  # a launcher passes on what its processes have heard themselves
+        callback._at -= ECHO_SECONDS
+        os.kill(os.getpid(), number)
+        assert len(heard) == through
+        callback.on_train_end(None, None)
+        os.kill(os.getpid(), number)
+        assert len(heard) == through + 1
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kill_9_at_random_moments(seed, undisturbed, tmp_path):
+    """Five kills a run, twenty in all, wherever they fall: in an update, a measurement, a checkpoint, a line.
+
+    The processes are forked as a sweep's are, which saves each of the twenty six seconds of importing.
+    """
+    chance = random.Random(seed)
+    runs = tmp_path / "runs"
+    for kill in range(5):
+        log = tmp_path / f"{kill}.log"
+        process = launch([*COMMAND[4:], "--runs", str(runs)], Slot("CPU 0", (), 1), log)
+        wait_for(lambda log=log: log.exists() and "generator_step" in log.read_text())
+        time.sleep(chance.uniform(0.0, 0.35))
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        if process.wait() == 0:
+            break  # it was done before the kill: there is nothing left to disturb
+    assert_equal(finish(runs), undisturbed)
+
+
+def test_a_kill_within_a_line_and_within_a_checkpoint(undisturbed, tmp_path):
+    """The two moments that chance seldom hits, made: a line cut in half, a checkpoint cut in half."""
+    process = started(tmp_path)
+    wait_for_training(process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    (folder,) = tmp_path.iterdir()
+    (folder / "summary.json").unlink()
+    newest = max((folder / "checkpoints").glob("*.ckpt"))
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"generator_step": 59, "loss/discr')
+    partial = folder / "checkpoints/step-00000059.ckpt"
+    partial.write_bytes(newest.read_bytes()[:1000])
+    partial.with_name(partial.name + ".sha256").write_text("0" * 64)
+    assert_equal(finish(tmp_path), undisturbed)
+
+
+# ---- one run in two processes ---------------------------------------------------------------------------
+
+
+def second_process(first: subprocess.Popen[str]) -> int:
+    """The process id of what Lightning started for the second device."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            environment = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if {b"LOCAL_RANK=1", f"SNLAB_LAUNCHER={first.pid}".encode()} <= set(environment):
+            return int(path.parent.name)
+    raise AssertionError("there is no second process")
+
+
+def wait_for_the_end_of(process: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while Path(f"/proc/{process}").exists():
+        assert time.monotonic() < end, f"process {process} is still there"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_pair(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return finish(tmp_path_factory.mktemp("undisturbed_pair"), *TWO_PROCESSES)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes through /proc")
+def test_two_processes_stop_as_one_and_go_on_bit_for_bit(undisturbed_pair, tmp_path):
+    """Half a minute: three starts of two processes, the first two stopped."""
+    steps = []
+    for number, to in [("SIGTERM", "both"), ("SIGUSR1", "second")]:
+        first = started(tmp_path, *TWO_PROCESSES)
+        wait_for_training(first)
+        second = second_process(first)
+        for process in {"both": (first.pid, second), "second": (second,)}[to]:
+            os.kill(process, getattr(signal, number))
+        out, err = first.communicate(timeout=30)
+        wait_for_the_end_of(second, seconds=5)
+        assert first.returncode == 75, out + err
+        assert "Traceback" not in err
+        (folder,) = tmp_path.iterdir()
+        stopped = Run.read(folder)
+        assert stopped.summary["reason"] == f"stopped by {number}"
+        steps.append(stopped.summary["generator_step"])
+        assert (folder / f"checkpoints/step-{steps[-1]:08d}.ckpt").exists()
+    assert steps == sorted(set(steps))
+    assert steps[-1] < STEPS
+    assert_equal(finish(tmp_path, *TWO_PROCESSES), undisturbed_pair)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes through /proc")
+@pytest.mark.parametrize("killed", ["first", "second"])
+def test_the_end_of_one_process_is_the_end_of_both(killed, tmp_path):
+    first = started(tmp_path, *TWO_PROCESSES)
+    wait_for_training(first)
+    second = second_process(first)
+    os.kill(first.pid if killed == "first" else second, signal.SIGKILL)
+    out, err = first.communicate(timeout=30)
+    wait_for_the_end_of(second, seconds=30)
+    if killed == "second":  # unless Lightning ends the first before it has noticed itself
+        assert first.returncode in (1, -signal.SIGKILL), out + err
+        assert "Traceback" not in err
