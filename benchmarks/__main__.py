@@ -17,8 +17,8 @@ from benchmarks import overhead
 from benchmarks.plain import NORMALIZERS
 from benchmarks.timing import in_turn, machine, ratios, spread, versions
 from benchmarks.update import harness, plain
+from snlab.core.files import write_atomically
 from snlab.data import DATASETS
-from snlab.tracking.run_folder import write_atomically
 
 DATASET, NETWORK, BATCH_SIZE, N_DIS = "photos", "standard_cnn", 64, 5
 QUICK_BATCH_SIZE, QUICK_ROUNDS, ROUNDS = 32, 4, 20

@@ -27,9 +27,9 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from snlab.core.environment import CACHE
+from snlab.core.files import write_atomically
 from snlab.metrics.classifier import RECIPE, Classifier, accuracy, on_one_cpu_thread, train_classifier
 from snlab.metrics.extractors import Extractor
-from snlab.tracking.run_folder import write_atomically
 
 WAIT = 600.0  # seconds to wait for another process that trains the same classifier
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snlab.core.errors import UserError
-from snlab.tracking.run_folder import write_atomically
+from snlab.core.files import write_atomically
 
 
 def write(out: str | Path, content: str | bytes) -> None:

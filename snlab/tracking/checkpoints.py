@@ -17,7 +17,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from snlab.core.errors import UserError
-from snlab.tracking.run_folder import write_atomically
+from snlab.core.files import write_atomically
 
 SUFFIX = ".ckpt"
 

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from snlab.core.errors import UserError
+from snlab.core.files import write_atomically
 from snlab.core.names import GENERATOR_STEP
 
 CONFIG = "config.yaml"
@@ -59,21 +60,6 @@ def identity(config: Mapping[str, Any]) -> str:
 
 
 # ---- writing --------------------------------------------------------------------------------------------
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write beside ``path``, flush to disk, rename: a reader sees the old file or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode() if isinstance(content, str) else content
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 class RunWriter:
