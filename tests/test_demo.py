@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-NORMALIZERS = ("none", "weight_norm", "gradient_penalty(weight=1)", "spectral_norm")
+NORMALIZERS = ("none", "weight_norm", "gradient_penalty", "spectral_norm")
 
 ROOT = Path(__file__).parent.parent
 

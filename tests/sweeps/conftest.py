@@ -66,7 +66,7 @@ def sweep_file(folder: Path) -> Callable[..., Path]:
     """``sweep_file(parameters, *options)``: the file of a grid of tiny runs."""
 
     def of(parameters: dict[str, list], *options: str) -> Path:
-        command = ["snlab", "fit", "--config=demo_digits", "--resume", *TINY, *options, "${args}"]
+        command = ["snlab", "fit", "--config=digits_setting_c", "--resume", *TINY, *options, "${args}"]
         document = {
             "name": "tiny",
             "program": "snlab",
