@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from snlab.core.errors import UserError, nearest
@@ -71,6 +71,30 @@ def _write(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return str(value).lower()
     return value if isinstance(value, str) and value.isidentifier() else repr(value)
+
+
+def label(value: Any) -> str:
+    """What a configuration names a thing by, as one line of text: a string is its own.
+
+    A class with its options, as LightningCLI writes it, reads as one would call it.
+
+    >>> label("spectral_norm"), label({"class_path": "mine.Clip", "init_args": {"limit": 0.05}})
+    ('spectral_norm', 'Clip(limit=0.05)')
+    """
+    if not isinstance(value, Mapping):
+        return " ".join(str(value).split())
+    options = value.get("init_args") or {}
+    name = str(value.get("class_path", "custom")).rsplit(".", 1)[-1]
+    written = ", ".join(f"{key}={_labelled(option)}" for key, option in options.items())
+    return f"{name}({written})" if written else name
+
+
+def _labelled(option: Any) -> str:
+    if isinstance(option, Mapping) and "class_path" in option:
+        return label(option)
+    if isinstance(option, Sequence) and not isinstance(option, str):
+        return f"[{', '.join(map(_labelled, option))}]"
+    return _write(option)
 
 
 class Registry(Generic[T]):

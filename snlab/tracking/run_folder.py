@@ -16,19 +16,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from snlab.core.errors import UserError
 from snlab.core.files import write_atomically
 from snlab.core.names import GENERATOR_STEP
+from snlab.core.registry import label
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
 SAMPLES = "samples"
+REAL = "real"  # in SAMPLES, beside the generated: real samples, and the centres of a mixture's modes
+MODES = "modes"
+_CHECKPOINT = f"{CHECKPOINTS}/step-*.ckpt"
+_UNREADABLE = " is not a readable run folder: "
 
 FINISHED = "finished"
 DIVERGED = "diverged"  # non-finite loss or weights: a result, not an error
@@ -130,19 +135,19 @@ class Run:
             config = yaml.safe_load((folder / CONFIG).read_text())
             path = folder / SUMMARY
             summary = json.loads(path.read_text()) if path.exists() else {}
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise UserError(f"{folder} is not a readable run folder: {_one_line(error)}") from error
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            raise UserError(f"{folder}{_UNREADABLE}{_one_line(error)}") from error
         if not isinstance(config, dict) or not isinstance(summary, dict):
-            raise UserError(f"{folder} is not a readable run folder: {CONFIG} or {SUMMARY} holds no mapping")
+            raise UserError(f"{folder}{_UNREADABLE}{CONFIG} or {SUMMARY} holds no mapping")
         return cls(folder, config, summary)
 
     @property
     def normalizer(self) -> str:
-        return str(self.config.get("model", {}).get("normalizer", "none"))
+        return label(self.config.get("model", {}).get("normalizer", "none"))
 
     @property
     def dataset(self) -> str:
-        return str(self.config.get("data", {}).get("dataset", "unknown"))
+        return label(self.config.get("data", {}).get("dataset", "unknown"))
 
     @property
     def seed(self) -> int:
@@ -181,28 +186,65 @@ class Run:
         return float(values[-1]) if values else math.nan
 
 
+class Skipped(NamedTuple):
+    """A folder that some run left, and why it cannot be read."""
+
+    folder: Path
+    reason: str
+
+
 def find_runs(root: str | Path) -> list[Run]:
-    """Every run below ``root`` (or ``root`` itself), sorted by folder; UserError where there is none."""
+    """Every run below ``root`` that can be read, sorted by folder; UserError where no run is there."""
+    return read_runs(root)[0]
+
+
+def read_runs(root: str | Path) -> tuple[list[Run], list[Skipped]]:
+    """The runs below ``root`` (or ``root`` itself), and the folders of runs that cannot be read.
+
+    Both are sorted by folder. UserError where there is neither.
+    """
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"no folder {root}: --runs wants a folder that holds runs")
-    runs = [Run.read(folder) for folder in _run_folders(root)]
-    if not runs:
+    found, skipped = _run_folders(root)
+    runs = []
+    for folder in found:
+        try:
+            runs.append(Run.read(folder))
+        except UserError as error:
+            skipped.append(Skipped(folder, str(error).removeprefix(f"{folder}{_UNREADABLE}")))
+    if not runs and not skipped:
         raise UserError(f"no run in {root}: snlab fit and snlab demo write run folders, each with a {CONFIG}")
-    return runs
+    return runs, sorted(skipped)
 
 
-def _run_folders(root: Path) -> list[Path]:
-    """Folders with a configuration below ``root``, links to a run followed, and each run once."""
+def _run_folders(root: Path) -> tuple[list[Path], list[Skipped]]:
+    """Folders with a configuration below ``root``, links to a run followed, and each run once.
+
+    Beside them, what was a run's folder before its configuration went, and folders that cannot be opened.
+    """
     found: dict[Path, Path] = {}
-    for path, folders, files in os.walk(root, followlinks=True):
+    broken: dict[Path, Skipped] = {}
+    walked: set[Path] = set()
+
+    def unreadable(error: OSError) -> None:
+        folder = Path(error.filename)
+        broken[folder] = Skipped(folder, error.strerror or type(error).__name__)
+
+    for path, folders, files in os.walk(root, followlinks=True, onerror=unreadable):
+        folder, resolved = Path(path), Path(path).resolve()
+        kept = CHECKPOINTS in folders
         folders[:] = sorted(name for name in folders if name not in ("wandb", CHECKPOINTS, SAMPLES))
         if CONFIG in files:
-            folder = Path(path)
             folders.clear()  # a run holds no other
-            if found.setdefault(folder.resolve(), folder).is_symlink():
-                found[folder.resolve()] = folder  # under its own name rather than a link's
-    return sorted(found.values())
+            if found.setdefault(resolved, folder).is_symlink():
+                found[resolved] = folder  # under its own name rather than a link's
+        elif resolved in walked:
+            folders.clear()  # links may lead in circles
+        elif {METRICS, SUMMARY} & {*files} or (kept and any(folder.glob(_CHECKPOINT))):
+            broken[resolved] = Skipped(folder, f"its {CONFIG} is gone")
+        walked.add(resolved)
+    return sorted(found.values()), list(broken.values())
 
 
 def _one_line(error: BaseException) -> str:
