@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torchvision.utils import save_image
 
-from snlab.tracking.run_folder import SAMPLES, RunWriter
+from snlab.tracking.run_folder import MODES, REAL, SAMPLES, RunWriter
 from snlab.tracking.sample_pictures import image_grid
 
 
@@ -42,9 +42,19 @@ class RunFolderLogger(Logger):
     @rank_zero_only
     def log_samples(self, samples: Tensor, step: int) -> None:
         """Images (n, C, H, W) in [-1, 1] as a PNG grid; vectors (n, d) as a NumPy array."""
+        self._save(samples, f"{step:06d}")
+
+    @rank_zero_only
+    def log_real(self, samples: Tensor, modes: Tensor | None = None) -> None:
+        """Real samples, likewise, to stand beside the generated ones; ``modes`` (K, d) of a mixture."""
+        self._save(samples, REAL)
+        if modes is not None:
+            self._save(modes, MODES)
+
+    def _save(self, samples: Tensor, name: str) -> None:
         folder = self.writer.folder / SAMPLES
         folder.mkdir(parents=True, exist_ok=True)
         if samples.ndim == 4:
-            save_image(image_grid(samples), folder / f"{step:06d}.png")
+            save_image(image_grid(samples), folder / f"{name}.png")
         else:
-            np.save(folder / f"{step:06d}.npy", samples.float().cpu().numpy())
+            np.save(folder / f"{name}.npy", samples.float().cpu().numpy())

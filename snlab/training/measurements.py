@@ -61,7 +61,11 @@ def measurements(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int)
         Sigma(probe, options.every),
         Ratio(probe, dataset.density, options.every),
         *_quality(options, gan, dataset, seed),
-        Samples(probe, every=options.samples_every),
+        Samples(
+            probe,
+            every=options.samples_every,
+            modes=None if dataset.density is None else dataset.density.modes,
+        ),
         Throughput(options.every),  # last: it counts the seconds of the others
     ]
 
