@@ -36,7 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--network", default=NETWORK, help="(default: %(default)s)")
     parser.add_argument("--n-dis", type=int, default=N_DIS, help="(default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=None, help="a JSON file (default: benchmarks/results/)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=None,
+        help="a JSON file (default: in benchmarks/results, by date; --quick under a name of its own)",
+    )
     options = parser.parse_args(arguments)
     batch_size = QUICK_BATCH_SIZE if options.quick else BATCH_SIZE
     torch.set_num_threads(options.threads)
@@ -64,10 +69,15 @@ def main(arguments: list[str] | None = None) -> int:
     result["measuring"] = overhead.measuring(DATASET, options.network)
     result["load_average_after"] = machine()["load_average"]
     show(result)
-    out = options.out or Path(__file__).parent / f"results/update-{result['date']}.json"
+    out = options.out or result_file(result["date"], options.quick)
     write_atomically(out, json.dumps(result, indent=1) + "\n")
     print(f"\n{out}")
     return 0
+
+
+def result_file(day: str, quick: bool) -> Path:
+    """Where a benchmark of that day is kept: a quick one beside the whole one, and never in its place."""
+    return Path(__file__).parent / f"results/update-{day}{'-quick' if quick else ''}.json"
 
 
 def show(result: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from benchmarks.__main__ import main
+from benchmarks.__main__ import main, result_file
 from benchmarks.update import harness, plain
 from snlab.data import DATASETS
 from snlab.nn.layers import raw_weight, weight_layers
@@ -57,6 +57,12 @@ def doubled(draw):
 
 def single_then_double(rand):
     return lambda *size, dtype=None, **kwargs: rand(*size, dtype=torch.float32, **kwargs).double()
+
+
+def test_a_quick_benchmark_keeps_the_whole_ones_file():
+    assert result_file("2026-11-25", quick=False).name == "update-2026-11-25.json"
+    assert result_file("2026-11-25", quick=True).name == "update-2026-11-25-quick.json"
+    assert result_file("2026-11-25", quick=True).parent == result_file("2026-11-25", quick=False).parent
 
 
 def test_the_command_writes_what_it_measured(tmp_path, capsys):
