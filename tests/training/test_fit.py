@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -86,6 +87,7 @@ def test_the_folder_holds_everything(fit):
     assert summary["versions"].keys() >= {"snlab", "torch", "python"}
     assert summary["metrics"]["loss/discriminator"] == run.last("loss/discriminator")
     assert (run.folder / "samples/000008.png").read_bytes()[:4] == b"\x89PNG"
+    assert (run.folder / "samples/real.png").read_bytes()[:4] == b"\x89PNG"
     # The configuration can be fed back: it is the same trial.
     again = train(["--config", str(run.folder / "config.yaml")])
     assert again.folder == run.folder
@@ -146,6 +148,10 @@ def test_mixtures_log_modes_and_the_true_ratio(fit):
     assert names >= {"modes/covered", "modes/high_quality", "modes/kl"}
     assert not any(name.startswith("fid") for name in names)
     assert (run.folder / "samples/000004.npy").exists()
+    modes = np.load(run.folder / "samples/modes.npy")
+    real = np.load(run.folder / "samples/real.npy")
+    nearest = np.linalg.norm(real[:, None] - modes, axis=2).min(axis=1)
+    assert np.quantile(nearest, 0.99) < 4 * 0.2  # the ring's standard deviation
 
 
 def test_the_same_trial_is_not_run_twice(fit):
