@@ -13,8 +13,10 @@ from snlab.tracking.run_folder import (
     UNFINISHED,
     Run,
     RunWriter,
+    Skipped,
     find_runs,
     identity,
+    read_runs,
     write_atomically,
 )
 
@@ -114,6 +116,40 @@ def test_a_damaged_folder_is_said_in_one_line(tmp_path, content):
         Run.read(tmp_path)
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_class_is_called_as_in_code(tmp_path):
+    inner = {"class_path": "a.Inner", "init_args": {}}
+    named = {"class_path": "mine.Clip", "init_args": {"limit": 0.05, "parts": [inner, None, "x y"]}}
+    run = Run(tmp_path, {"model": {"normalizer": named}}, {})
+    assert run.normalizer == "Clip(limit=0.05, parts=[Inner, none, 'x y'])"
+    assert Run(tmp_path, {"model": {"normalizer": {"class_path": "Clip"}}}, {}).normalizer == "Clip"
+    assert Run(tmp_path, {"model": {"normalizer": "a\n b"}}, {}).normalizer == "a b"
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path):
+    good, bad, bare = (written(tmp_path / name).folder for name in ("good", "ba: d", "bare"))
+    (bad / "config.yaml").write_text("[1]")
+    (bare / "config.yaml").unlink()
+    (bare / "metrics.jsonl").write_text("")
+    (bare / "below").mkdir()
+    inner = written(bare / "below/inner").folder  # a folder that is no run any more may hold others
+    runs, skipped = read_runs(tmp_path)
+    assert [run.folder for run in runs] == [inner, good]
+    assert skipped == [
+        Skipped(bad, "config.yaml or summary.json holds no mapping"),
+        Skipped(bare, "its config.yaml is gone"),
+    ]
+    assert find_runs(tmp_path) == runs
+
+
+def test_a_folder_of_checkpoints_that_are_not_ours_is_no_run(tmp_path):
+    written(tmp_path / "run")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/model.ckpt").write_bytes(b"")
+    assert read_runs(tmp_path)[1] == []
+    (tmp_path / "checkpoints/step-00000010.ckpt").write_bytes(b"")
+    assert [skip.folder for skip in read_runs(tmp_path)[1]] == [tmp_path]
 
 
 def test_finding_runs(tmp_path):
