@@ -312,3 +312,21 @@ def test_numbers_that_do_not_belong_together_are_refused(arguments):
 def test_too_few_samples_are_refused():
     with pytest.raises(ValueError, match="at least 2"):
         ratio(torch.zeros(4), torch.zeros(1), torch.zeros(4))
+
+
+def test_how_true_measures_behave_near_the_optimum():
+    """What docs/metrics.md says of them: the correlation falls to 0, and a few points rule the error."""
+    noise = 0.1 * normal(4000, seed=1)
+
+    def measured(truth, f):
+        half = len(truth) // 2
+        found = ratio(f[:half], f[:half], f[half:], None, truth[:half], truth[half:])
+        return found["ratio/true_rmse"], found["ratio/true_correlation"]
+
+    truth = normal(4000, seed=2)
+    far, near = (measured(scale * truth, scale * truth + noise) for scale in (1.0, 1e-3))
+    assert far == (pytest.approx(0.1, rel=0.05), pytest.approx(1, abs=0.01))
+    assert near == (pytest.approx(0.1, rel=0.05), pytest.approx(0, abs=0.05))  # as good an f
+    truth[:20] = 100.0  # reals that the generator hardly reaches
+    error, _ = measured(truth, torch.cat([torch.zeros(20, dtype=torch.float64), truth[20:]]))
+    assert error == pytest.approx(100 * (20 / 4000) ** 0.5, rel=1e-6)  # all from one point in 200
