@@ -8,13 +8,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from snlab import __version__
 from snlab.core.environment import first_process
 from snlab.core.errors import INTERRUPTED, REQUEUE, USER_MISTAKE, UserError, nearest
 from snlab.sweeps.slurm import add_arguments as slurm_arguments
 from snlab.tracking.wandb_agent_run import noted
+
+if TYPE_CHECKING:
+    from snlab.tracking.run_folder import Skipped
 
 PROCESS_LOST = 1  # a process of the run ended, and the others with it
 
@@ -151,27 +154,38 @@ def slurm(options: argparse.Namespace) -> int:
 
 
 def table(options: argparse.Namespace) -> int:
+    from snlab.results.reading import collect
     from snlab.results.tables import make, render
-    from snlab.tracking.run_folder import find_runs
 
-    print(render(make(options.name, find_runs(options.runs)), options.format).rstrip("\n"))
+    found = collect(options.runs)
+    print(render(make(options.name, found.runs, found.skipped), options.format).rstrip("\n"))
+    if options.format == "csv":  # which has no place for notes
+        _say_skipped(found.skipped)
     return 0
 
 
 def figure(options: argparse.Namespace) -> int:
     from snlab.results.figures import draw
-    from snlab.tracking.run_folder import find_runs
+    from snlab.results.reading import collect
 
-    draw(options.name, find_runs(options.runs), options.out)
+    found = collect(options.runs)
+    draw(options.name, found.runs, options.out)
+    _say_skipped(found.skipped)
     print(options.out)
     return 0
 
 
-def report(options: argparse.Namespace) -> int:
-    from snlab.results.report import report as write_report
-    from snlab.tracking.run_folder import find_runs
+def _say_skipped(skipped: Sequence[Skipped]) -> None:
+    for skip in skipped:
+        print(f"skipped {skip.folder}: {skip.reason}", file=sys.stderr)
 
-    write_report(find_runs(options.runs), options.out)
+
+def report(options: argparse.Namespace) -> int:
+    from snlab.results.reading import collect
+    from snlab.results.report import report as write_report
+
+    found = collect(options.runs)
+    write_report(found.runs, options.out, found.skipped)
     print(options.out)
     return 0
 
@@ -197,8 +211,12 @@ def _parser() -> Parser:
     command("doctor", doctor, "Check this machine: versions, devices, weights, W&B, a training step.")
 
     one = command("demo", demo, "Train, track and compare four normalizers on embedded real images.")
-    one.add_argument("--runs", type=Path, default=Path("runs/demo"), help="where to (default: %(default)s)")
-    one.add_argument("--fast", action="store_true", help="seconds instead of minutes, to see that it works")
+    one.add_argument(
+        "--runs", type=Path, default=Path("runs/demo"), metavar="DIR", help="where to (default: %(default)s)"
+    )
+    one.add_argument(
+        "--fast", action="store_true", help="seconds instead of minutes, to see that it works; into DIR-fast"
+    )
     one.add_argument("--workers", type=int, default=None, help="runs at a time (default: one a CPU core)")
 
     one = command("sweep", sweep, "Run a sweep on this machine: one W&B file, no account; again, it goes on.")

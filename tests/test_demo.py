@@ -68,6 +68,9 @@ def snlab(tmp_path_factory: pytest.TempPathFactory, extractor_cache: Path):
 @pytest.fixture(scope="module")
 def demo(snlab) -> subprocess.CompletedProcess[str]:
     """``snlab demo --fast``, once for all: eight short runs, half a minute on two cores."""
+    whole = snlab.where / "runs/demo/report.html"
+    whole.parent.mkdir(parents=True)
+    whole.write_text("what a whole demo left")
     return snlab("demo", "--fast")
 
 
@@ -101,14 +104,19 @@ def test_lists_and_experiments_work_outside_a_checkout(snlab):
 
 def test_the_demo_compares_four_normalizers(demo, snlab):
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    runs = snlab.where / "runs/demo"
+    runs = snlab.where / "runs/demo-fast"
     summaries = [json.loads(path.read_text()) for path in runs.glob("*/summary.json")]
     assert len(summaries) == 2 * len(NORMALIZERS)
     assert {summary["outcome"] for summary in summaries} <= {"finished", "diverged"}
     for name in ("weight norm", "gradient penalty", "spectral norm", "FID", "embedded-digits"):
         assert name in demo.stdout
     last = demo.stdout.strip().splitlines()
-    assert last[-1].endswith("runs/demo/report.html")
+    assert last[-1].endswith("runs/demo-fast/report.html")
+
+
+def test_a_fast_demo_leaves_a_whole_ones_folder_alone(demo, snlab):
+    assert [path.name for path in (snlab.where / "runs/demo").iterdir()] == ["report.html"]
+    assert (snlab.where / "runs/demo/report.html").read_text() == "what a whole demo left"
 
 
 class Page(HTMLParser):
@@ -121,7 +129,7 @@ class Page(HTMLParser):
 
 
 def test_the_report_needs_nothing_else(demo, snlab):
-    text = (snlab.where / "runs/demo/report.html").read_text()
+    text = (snlab.where / "runs/demo-fast/report.html").read_text()
     page = Page()
     page.feed(text)
     images = [source for source in page.sources if source.startswith("data:image/")]
@@ -130,11 +138,11 @@ def test_the_report_needs_nothing_else(demo, snlab):
 
 
 def test_a_second_demo_reuses_the_first(demo, snlab):
-    stamps = {path: path.stat().st_mtime_ns for path in snlab.where.glob("runs/demo/*/summary.json")}
+    stamps = {path: path.stat().st_mtime_ns for path in snlab.where.glob("runs/demo-fast/*/summary.json")}
     (gone,) = [path for path in stamps if "none-seed0" in str(path) and "digits" in str(path)]
     gone.unlink()  # as if that run had been killed
     again = snlab("demo", "--fast")
     assert again.returncode == 0, again.stderr
-    assert "8 runs in runs/demo, 2 at a time, 7 of them ended before" in again.stdout
+    assert "8 runs in runs/demo-fast, 2 at a time, 7 of them ended before" in again.stdout
     assert gone.exists()
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items() if path != gone)

@@ -85,7 +85,7 @@ def label(value: Any) -> str:
         return " ".join(str(value).split())
     options = value.get("init_args") or {}
     name = str(value.get("class_path", "custom")).rsplit(".", 1)[-1]
-    written = ", ".join(f"{key}={_labelled(option)}" for key, option in options.items())
+    written = ", ".join(f"{key}={_labelled(option)}" for key, option in sorted(options.items()))
     return f"{name}({written})" if written else name
 
 

@@ -10,37 +10,44 @@ from typing import Any
 
 from snlab.core import names
 from snlab.core.errors import UserError
-from snlab.results import colours
-from snlab.results.collect import group, records
+from snlab.results import looks
 from snlab.results.figures import FIGURES, picture
 from snlab.results.figures.samples import last_sample
 from snlab.results.findings import findings
+from snlab.results.groups import group
 from snlab.results.output import write
+from snlab.results.reading import records
 from snlab.results.tables import make, render
-from snlab.tracking.run_folder import Run
+from snlab.tracking.run_folder import Run, Skipped
 
 # Of each figure: its heading, and how to read it.
 CAPTIONS = {
     "samples": (
         "Samples",
-        "The last samples of each normalizer's first finished seed, from the same fixed latents.",
+        "The last samples of each normalizer's first finished seed, from the same fixed latents, beside real "
+        "ones. Red crosses: the centres of the modes, where the density is known.",
     ),
     "fidelity": (
         "Fidelity through training",
         "Thin: each seed. Thick: their mean, as far as every seed reaches. A cross: a run that diverged, "
         "which counts as the worst score. On the right, each seed's last value as a dot: normalizers whose "
-        "dots mix are not told apart. FID: lower is better. High-quality samples: higher is better.",
+        "dots mix are not told apart. FID: lower is better; high-quality samples and modes covered: higher "
+        "is.",
     ),
     "sigma": (
         "Largest singular values",
-        "Of each layer's weight, by SVD; dashed, of the raw weight, on which the normalizer acts. Where σ "
-        "stays near 1, the layer stretches no difference between two inputs.",
+        "σ of each layer's weight as a matrix, by SVD, as in the paper; dashed, of the raw weight, on which "
+        "the normalizer acts. For a dense layer σ is the most by which it stretches a difference between two "
+        "inputs. For a convolution it is not: on images that can be more, up to k/s times σ (rounded up) for "
+        "a kernel k and stride s. The table has those norms and their product, which bounds the whole.",
     ),
     "ratio": (
         "Density ratio",
         "How the discriminator's logit, read as the log of the density ratio q/p of real to generated data, "
         "fares on a fixed probe. The grey rule is the value at the optimum. A saturated discriminator tells "
-        "all real from all generated, and then teaches the generator little.",
+        "all real from all generated, and then teaches the generator little. Error from and correlation with "
+        "the true log q/p are shown where both densities are known; docs/metrics.md says how to read them "
+        "where the two nearly agree.",
     ),
     "spectrum": (
         "Spectra",
@@ -54,20 +61,23 @@ RUN_COLUMNS = {
 }  # fmt: skip
 
 
-def report(runs: Sequence[Run], out: str | Path) -> None:
+def report(runs: Sequence[Run], out: str | Path, skipped: Sequence[Skipped] = ()) -> None:
     """Write the report of ``runs`` to ``out``, in one piece; UserError where that cannot be."""
-    write(out, page(runs))
+    write(out, page(runs, skipped))
 
 
-def page(runs: Sequence[Run]) -> str:
-    """The report as HTML. What comes from configurations is escaped; images are data: URIs."""
+def page(runs: Sequence[Run], skipped: Sequence[Skipped] = ()) -> str:
+    """The report as HTML; it names what was ``skipped``.
+
+    What comes from configurations is escaped, and images are data: URIs.
+    """
     told = [html.escape(text).replace(" ± ", "&nbsp;±&nbsp;") for text in findings(runs)]
     sections = [
         ("Findings", "\n".join(f"<p class='finding'>{text}</p>" for text in told)),
-        ("Comparison", render(make("normalizers", runs), "html")),
+        ("Comparison", render(make("normalizers", runs, skipped), "html")),
         ("Figures", _figures(runs)),
         ("Samples of every run", _gallery(runs)),
-        ("Runs", _runs(runs)),
+        ("Runs", _runs(runs, skipped)),
         ("Environment", _environment(runs)),
     ]
     body = "\n".join(f"<section>\n<h2>{title}</h2>\n{text}\n</section>" for title, text in sections if text)
@@ -83,9 +93,9 @@ def page(runs: Sequence[Run]) -> str:
 
 
 def _lead(runs: Sequence[Run]) -> str:
-    specs = sorted({run.normalizer for run in runs}, key=colours.order)
-    data = ", ".join(dict.fromkeys(colours.label(g.dataset) for g in group(runs)))
-    text = f"{len(runs)} runs: {', '.join(map(colours.label, specs))}; on {data}."
+    specs = sorted({run.normalizer for run in runs}, key=looks.order)
+    data = ", ".join(dict.fromkeys(looks.label(g.dataset) for g in group(runs)))
+    text = f"{len(runs)} runs: {', '.join(map(looks.label, specs))}; on {data}."
     return html.escape(text)
 
 
@@ -113,12 +123,13 @@ def _figures(runs: Sequence[Run]) -> str:
 def _gallery(runs: Sequence[Run]) -> str:
     """The last image grid of each run, pixel for pixel, folded away until asked for."""
     shown = []
-    for run in (run for g in group(runs) for run in g.runs):
+    for g, run in ((of, run) for of in group(runs) for run in of.whole):
         path = last_sample(run)
         if path is None or path.suffix != ".png":
             continue
-        label = f"{colours.label(run.normalizer)}, seed {run.seed}"
-        where = f"{colours.label(run.dataset)}, update {int(path.stem)}"
+        setting = f", {g.setting}" if g.setting else ""
+        label = f"{g.name}, seed {run.seed}{setting}"
+        where = f"{looks.label(run.dataset)}, update {int(path.stem)}"
         caption = f"<figcaption>{html.escape(label)}<br><small>{html.escape(where)}</small></figcaption>"
         image = _image(path.read_bytes(), f"samples: {label}, {where}", "class='grid'")
         shown.append(f"<figure>{image}{caption}</figure>")
@@ -129,11 +140,14 @@ def _gallery(runs: Sequence[Run]) -> str:
 # ---- runs ------------------------------------------------------------------------------------------------
 
 
-def _runs(runs: Sequence[Run]) -> str:
+def _runs(runs: Sequence[Run], skipped: Sequence[Skipped]) -> str:
     rows = []
     for row in records(runs):
         cells = {**row, "outcome": _outcome(row), "seconds": _seconds(row["seconds"])}
         rows.append([str(cells[key]) for key in RUN_COLUMNS])
+    for skip in skipped:
+        told = {"run": skip.folder.name, "outcome": f"skipped: {skip.reason}"}
+        rows.append([told.get(key, "") for key in RUN_COLUMNS])
     return _table(list(RUN_COLUMNS.values()), rows)
 
 

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# 97.5 % quantiles of Student's t for 1 to 10 degrees of freedom; beyond, a series is exact to 4 digits.
-_T = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
-
 
 @dataclass(frozen=True)
 class Spread:
@@ -36,21 +33,12 @@ class Spread:
         """The 95 % t interval of the mean; for fewer than 2 values it is unbounded."""
         if self.n < 2:
             return -math.inf, math.inf
-        half = t_quantile(self.n - 1) * self.std / math.sqrt(self.n)
+        from scipy import stats  # takes a second to import
+
+        half = float(stats.t.ppf(0.975, self.n - 1)) * self.std / math.sqrt(self.n)
         return self.mean - half, self.mean + half
 
     def overlaps(self, other: Spread) -> bool:
         """Whether the two 95 % intervals share a point."""
         (low, high), (other_low, other_high) = self.interval, other.interval
         return low <= other_high and other_low <= high
-
-
-def t_quantile(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5 beyond 10 degrees of freedom)."""
-    if degrees <= len(_T):
-        return _T[degrees - 1]
-    z = 1.959964
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / degrees + second / degrees**2 + third / degrees**3

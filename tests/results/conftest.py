@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snlab.tracking.run_folder import DIVERGED, FINISHED, UNFINISHED, RunWriter, find_runs, identity
+from snlab.results.reading import collect
+from snlab.tracking.run_folder import DIVERGED, FINISHED, UNFINISHED, RunWriter, identity
 
 LAYERS = ["conv1", "conv2", "conv3", "dense"]
 STEPS = [0, 20, 50, 100, 150, 200]
@@ -39,6 +40,7 @@ def digits_metrics(normalizer: str, seed: int, step: int, progress: float) -> di
     metrics |= {
         f"fid/{EXTRACTOR}": fid, f"kid/{EXTRACTOR}": fid / 1e4, f"recall/{EXTRACTOR}": 0.3 + 0.1 * seed,
         f"inception_score/{EXTRACTOR}": 5.0, f"precision/{EXTRACTOR}": 0.7,
+        **{f"sigma/conv/{layer}": 1.5 * exact for layer in LAYERS},
         "lipschitz/gradient_max": 3.0 + seed, "lipschitz/product": 12.0, "loss/discriminator": 1.0,
         "ratio/generalisation_gap": 0.4 * progress * (normalizer == "none"),
         "ratio/drift": (2 - progress) / rank, "ratio/saturation": 0.9 * progress / rank,
@@ -74,6 +76,12 @@ def points(folder: Path, step: int, seed: int) -> None:
     np.save(folder / f"{step:06d}.npy", cloud.astype(np.float32))
 
 
+def ring_modes() -> np.ndarray:
+    """(8, 2), the centres about which ``points`` lie."""
+    angle = np.arange(8) * np.pi / 4
+    return np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+
+
 @dataclasses.dataclass
 class Lab:
     """Writes runs below ``root``."""
@@ -82,7 +90,7 @@ class Lab:
 
     def write(
         self,
-        normalizer: str,
+        normalizer: Any,
         seed: int = 0,
         dataset: str = "digits",
         outcome: str = FINISHED,
@@ -90,29 +98,32 @@ class Lab:
         digest: str | None = "c0ffee" * 8,
         metrics: Callable[[str, int, int, float], dict[str, Any]] | None = None,
         name: str | None = None,
+        torch: str = "2.11.0",
         machine: str = "x86_64 CPU, 1 thread(s)",
         **model: Any,
     ) -> Path:
+        """One run's folder; a run that finished did so at ``until``."""
         ring = dataset.startswith("mixture")
         metrics = metrics or (ring_metrics if ring else digits_metrics)
         writer = RunWriter(self.root / (name or f"{dataset}-{normalizer}-{seed}"))
         network = "mlp" if ring else "standard_cnn(width=0.25)"
         config = {
-            "seed_everything": seed, "generator_steps": STEPS[-1], "runs": str(self.root),
+            "seed_everything": seed, "generator_steps": until if outcome == FINISHED else STEPS[-1],
+            "runs": str(self.root),
             "model": {"normalizer": normalizer, "loss": "standard", "network": network, "n_dis": 1,
                       "batch_size": 64, "adam": {"lr": 2e-4, "beta1": 0.5, "beta2": 0.999}} | model,
             "data": {"dataset": dataset}, "measure": {"every": 0.01}, "trainer": {"devices": 1},
         }  # fmt: skip
         writer.write_config(config)
-        for step in (s for s in STEPS if s <= until):
-            writer.append_metrics(step, metrics(normalizer, seed, step, step / STEPS[-1]))
+        for step in sorted({s for s in [*STEPS, until] if 0 <= s <= until}):
+            writer.append_metrics(step, metrics(normalizer, seed, step, min(step / STEPS[-1], 1.0)))
         (points if ring else grid)(writer.folder / "samples", until, seed)
         if outcome != UNFINISHED:
             writer.write_summary({
                 "outcome": outcome, "reason": "the loss is not finite" if outcome == DIVERGED else None,
                 "generator_step": until, "identity": identity(config),
                 "seconds": 12.5, "device": "cpu", "machine": machine,
-                "versions": {"torch": "2.11.0", "snlab": "0.1.0"},
+                "versions": {"torch": torch, "snlab": "0.1.0"},
                 "extractors": {EXTRACTOR: digest} if digest and not ring else {}, "metrics": {},
             })  # fmt: skip
         return writer.folder
@@ -142,4 +153,4 @@ def fill(lab: Lab) -> None:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     lab = Lab(tmp_path_factory.mktemp("demo"))
     fill(lab)
-    return find_runs(lab.root)
+    return collect(lab.root).runs

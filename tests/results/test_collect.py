@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 
 from snlab.core.errors import UserError
-from snlab.results.collect import (
-    by_dataset,
-    collect,
-    extractor_notes,
-    extractors,
-    group,
-    ratio_name,
-    records,
-    sigmas,
-)
+from snlab.results.extractors import extractors
+from snlab.results.groups import by_dataset, group
+from snlab.results.notes import extractor_notes
+from snlab.results.reading import collect, ratio_name, records, sigmas
 from snlab.tracking.run_folder import DIVERGED, FINISHED, UNFINISHED, Run
 
 
@@ -38,10 +32,10 @@ def test_the_data_set_with_most_runs_comes_first(demo: list[Run]) -> None:
 def test_what_differs_besides_the_normalizer_names_the_group(lab: Any) -> None:
     lab.write("none", 0, name="a")
     lab.write("none", 0, name="b", loss="hinge", adam={"lr": 1e-3, "beta1": 0.5, "beta2": 0.999})
-    first, second = sorted(group(collect(lab.root)), key=lambda g: g.runs[0].folder.name)
+    first, second = sorted(group(collect(lab.root).runs), key=lambda g: g.runs[0].folder.name)
     assert first.setting == "adam.lr=0.0002, loss=standard"
     assert second.setting == "adam.lr=0.001, loss=hinge"
-    assert second.key == "none [adam.lr=0.001, loss=hinge]"
+    assert second.label == "none [adam.lr=0.001, loss=hinge]"
 
 
 def test_where_a_run_landed_and_ran_is_no_setting(lab: Any) -> None:
@@ -55,14 +49,14 @@ def test_where_a_run_landed_and_ran_is_no_setting(lab: Any) -> None:
             "wandb": {"x": name},
         }
         path.write_text(yaml.safe_dump(config))
-    (only,) = group(collect(lab.root))
+    (only,) = group(collect(lab.root).runs)
     assert len(only.runs) == 2
 
 
 def test_a_repeated_seed_counts_once_and_the_finished_one_is_kept(lab: Any) -> None:
     lab.write("none", 0, name="a", outcome=UNFINISHED)
     lab.write("none", 0, name="b")
-    (only,) = group(collect(lab.root))
+    (only,) = group(collect(lab.root).runs)
     assert [run.folder.name for run in only.runs] == ["b"]
     assert only.repeats == 1
 
@@ -70,7 +64,7 @@ def test_a_repeated_seed_counts_once_and_the_finished_one_is_kept(lab: Any) -> N
 def test_extractors_with_other_weights_stand_apart(lab: Any) -> None:
     lab.write("none", 0, digest="a" * 64)
     lab.write("none", 1, digest="b" * 64)
-    runs = collect(lab.root)
+    runs = collect(lab.root).runs
     first, second = extractors(runs)
     assert (first.label, second.label) == ("embedded-digits @aaaaaaa", "embedded-digits @bbbbbbb")
     assert [first.scored(run) for run in runs] == [True, False]
@@ -82,7 +76,7 @@ def test_extractors_with_other_weights_stand_apart(lab: Any) -> None:
 def test_a_run_that_has_not_ended_belongs_to_the_only_extractor(lab: Any) -> None:
     lab.write("none", 0)
     lab.write("none", 1, outcome=UNFINISHED)
-    runs = collect(lab.root)
+    runs = collect(lab.root).runs
     (only,) = extractors(runs)
     assert all(map(only.scored, runs))
     assert extractor_notes(runs) == []
@@ -94,7 +88,7 @@ def test_the_calibrated_ratio_is_read_where_logits_are_no_log_ratio(lab: Any) ->
 
     lab.write("none", 0, metrics=metrics, name="s")
     lab.write("none", 0, metrics=metrics, name="h", loss="hinge(margin=1)")
-    hinge, standard = collect(lab.root)
+    hinge, standard = collect(lab.root).runs
     assert ratio_name([standard], "saturation") == "ratio/saturation"
     assert ratio_name([hinge], "saturation") == "ratio/calibrated/saturation"
     assert ratio_name([hinge], "drift") == "ratio/drift"
@@ -105,7 +99,7 @@ def test_sigmas_leave_out_the_measurement_before_training(lab: Any) -> None:
         "none",
         metrics=lambda n, s, step, p: {"sigma/exact/a": 9.0 if step == 0 else 1.0 + step, "sigma/raw/a": 5.0},
     )
-    (run,) = collect(lab.root)
+    (run,) = collect(lab.root).runs
     assert sigmas(run) == [21.0, 51.0, 101.0, 151.0, 201.0]
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from snlab.core.errors import UserError
-from snlab.results.collect import collect
-from snlab.results.colours import colour
 from snlab.results.figures import FIGURES, draw, picture
 from snlab.results.figures.samples import last_sample
 from snlab.results.figures.style import style
+from snlab.results.looks import colour
+from snlab.results.reading import collect
 from snlab.tracking.run_folder import DIVERGED, Run
 
 
@@ -81,7 +81,7 @@ def test_what_was_not_logged_is_named(name: str, missing: str, lab: Any) -> None
     for path in (folder / "samples").iterdir():
         path.unlink()
     with pytest.raises(UserError, match=missing):
-        picture(name, collect(lab.root))
+        picture(name, collect(lab.root).runs)
 
 
 def test_fidelity_draws_every_seed_thin_and_their_mean_thick(demo: list[Run]) -> None:
@@ -109,15 +109,16 @@ def test_a_diverged_run_is_crossed_at_its_last_step_and_the_mean_stops_there(dem
 
 
 def test_fidelity_shows_good_samples_where_there_is_no_fid(demo: list[Run]) -> None:
-    axes, _ = panels("fidelity", demo, row=1)
-    assert "high-quality" in axes.get_ylabel()
-    assert axes.get_yscale() == "linear"
+    for row, words in ((1, "high-quality"), (2, "modes covered")):
+        axes, _ = panels("fidelity", demo, row=row)
+        assert words in axes.get_ylabel()
+        assert axes.get_yscale() == "linear"
 
 
 def test_scores_of_other_extractor_weights_get_panels_of_their_own(lab: Any) -> None:
     lab.write("none", 0, digest="a" * 64)
     lab.write("none", 1, digest="b" * 64)
-    made = figure("fidelity", collect(lab.root))
+    made = figure("fidelity", collect(lab.root).runs)
     assert [row.axes[0].get_ylabel() for row in made.subfigs] == [
         "FID (embedded-digits @aaaaaaa)", "FID (embedded-digits @bbbbbbb)",
     ]  # fmt: skip
@@ -138,8 +139,8 @@ def test_sigma_has_a_panel_a_normalizer_on_one_log_scale(demo: list[Run]) -> Non
 def test_more_normalizers_than_columns_go_on_below(lab: Any) -> None:
     for weight in range(6):
         lab.write(f"gradient_penalty(weight={weight})", until=20)
-    assert len(panels("sigma", collect(lab.root))) == 6
-    assert len(panels("samples", collect(lab.root))) == 6
+    assert len(panels("sigma", collect(lab.root).runs)) == 6
+    assert len(panels("samples", collect(lab.root).runs)) == 6
 
 
 def test_ratio_panels_hold_what_was_logged(demo: list[Run]) -> None:
@@ -152,7 +153,7 @@ def test_ratio_panels_hold_what_was_logged(demo: list[Run]) -> None:
 
 def test_a_spike_does_not_flatten_the_rest(lab: Any) -> None:
     lab.write("none", metrics=lambda n, s, step, p: {"ratio/log_mass_fake": 1e3 if step == 50 else 1.0})
-    (axes,) = panels("ratio", collect(lab.root))
+    (axes,) = panels("ratio", collect(lab.root).runs)
     assert axes.get_yscale() == "symlog"
 
 
@@ -169,7 +170,7 @@ def test_samples_shows_the_newest_of_the_first_finished_seed(lab: Any) -> None:
     lab.write("none", 0, outcome=DIVERGED, until=100)
     folder = lab.write("none", 1)
     (folder / "samples" / "000050.png").write_bytes(b"older, and not read")
-    (axes,) = panels("samples", collect(lab.root))
+    (axes,) = panels("samples", collect(lab.root).runs)
     assert any(text.get_text() == "seed 1, update 200" for text in axes.texts)
     assert axes.images[0].get_array().shape[:2] == (64, 64)
     assert last_sample(Run.read(folder)) == folder / "samples" / "000200.png"
@@ -182,7 +183,7 @@ def test_points_are_scattered_on_one_scale_that_a_lost_generator_does_not_blow_u
             lost = np.full((10, 2), 1e6, dtype=np.float32)
             lost[0] = np.nan
             np.save(folder / "samples" / "000200.npy", lost)
-    axes = panels("samples", collect(lab.root))
+    axes = panels("samples", collect(lab.root).runs)
     assert len({a.get_xlim() for a in axes}) == 1
     assert 1 < axes[0].get_xlim()[1] < 3
     assert len(axes[2].collections[0].get_offsets()) == 400
@@ -195,3 +196,135 @@ def test_drawing_leaves_matplotlib_as_it_was(demo: list[Run]) -> None:
     picture("fidelity", demo)
     assert dict(matplotlib.rcParams) == before
     assert io.BytesIO(picture("fidelity", demo, dpi=20)).read(4) == b"\x89PNG"
+
+
+# ---- many normalizers, many settings, any name -----------------------------------------------------------
+
+
+def test_a_dollar_sign_and_an_underscore_are_what_they_are(lab: Any, tmp_path: Path) -> None:
+    """matplotlib would read mathematics between dollars, and hide a legend's entry after an underscore."""
+    names = ["batch$norm_{x$", "$", r"$\frac{$", {"class_path": "m._Clip", "init_args": {"unit": "$"}}]
+    for i, normalizer in enumerate(names):
+        lab.write(normalizer, 0, name=str(i), until=50, loss="$x^{$", metrics=odd_layers)
+    lab.write("none", 0, name="other", until=50, loss="hinge", metrics=odd_layers)
+    runs = collect(lab.root).runs
+    for name in FIGURES:
+        draw(name, runs, tmp_path / f"{name}.svg")
+    labels = [
+        text.get_text() for band in figure("fidelity", runs).subfigs for text in band.legends[0].get_texts()
+    ]
+    assert {"batch$norm_{x$", "$", r"$\frac{$"} <= set(labels)
+    assert " _Clip(unit='$')" in labels
+
+
+def odd_layers(normalizer: str, seed: int, step: int, progress: float) -> dict[str, Any]:
+    return {
+        "fid/$E": 10.0, "sigma/exact/_conv$1": 1.0, "sigma/raw/_conv$1": 1.0, "spectrum/_conv$1": [1.0, 0.5],
+        "ratio/saturation": 1.0,
+    }  # fmt: skip
+
+
+def sweep_of_settings(lab: Any) -> list[Run]:
+    for n_dis, lr in ((1, 1e-4), (1, 2e-4), (5, 1e-4), (5, 1e-3), (5, 1e-5), (2, 1e-3)):
+        for normalizer in ("none", "weight_norm", "gradient_penalty", "spectral_norm"):
+            lab.write(normalizer, 0, name=f"{normalizer}{n_dis}{lr}", until=50, n_dis=n_dis, adam={"lr": lr})
+    return list(collect(lab.root).runs)
+
+
+def test_settings_have_panels_and_normalizers_have_colours(lab: Any) -> None:
+    """24 curves are 4 colours in 6 panels, one legend for all, and every panel says its setting."""
+    runs = sweep_of_settings(lab)
+    made = figure("fidelity", runs)
+    (band,) = made.subfigs
+    panels = [axes for axes in band.axes if axes.get_title(loc="left")]
+    assert [axes.get_title(loc="left") for axes in panels] == [
+        "adam.lr=1e-05, n_dis=5", "adam.lr=0.0001, n_dis=1", "adam.lr=0.0001, n_dis=5",
+        "adam.lr=0.0002, n_dis=1", "adam.lr=0.001, n_dis=2", "adam.lr=0.001, n_dis=5",
+    ]  # fmt: skip
+    assert len({axes.get_ylim() for axes in panels}) == 1
+    for axes in panels:
+        for normalizer in ("none", "weight_norm", "gradient_penalty", "spectral_norm"):
+            assert len(curves(axes, normalizer)) == 1
+    (legend,) = band.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "none", "weight norm", "gradient penalty", "spectral norm",
+    ]  # fmt: skip
+    for name in ("sigma", "ratio", "spectrum", "samples"):
+        titles = [band.get_suptitle() for band in figure(name, runs).subfigs]
+        assert [title.splitlines()[1] for title in titles][:2] == [
+            "adam.lr=1e-05, n_dis=5",
+            "adam.lr=0.0001, n_dis=1",
+        ]
+        assert len(titles) == 6
+
+
+@pytest.mark.parametrize("name", ["fidelity", "ratio"])
+def test_the_legend_lies_beside_the_panels_however_many_there_are(name: str, lab: Any) -> None:
+    for weight in range(24):
+        lab.write(f"gradient_penalty(weight={weight}, kind=one_sided)", 0, until=50)
+    made = figure(name, collect(lab.root).runs)
+    with style():
+        made.savefig(io.BytesIO(), dpi=100)  # the layout is made in drawing
+    (band,) = made.subfigs
+    box = band.legends[0].get_window_extent()
+    assert len(band.legends[0].get_texts()) == 24
+    for axes in band.axes:
+        assert not box.overlaps(axes.get_window_extent())
+        assert axes.get_window_extent().height > 100  # dots, at 100 an inch
+
+
+def test_more_settings_than_a_figure_holds_are_counted(lab: Any) -> None:
+    for i in range(11):
+        lab.write("none", 0, name=str(i), until=20, n_dis=i + 1)
+    runs = collect(lab.root).runs
+    assert "the first 8 of 11 settings" in figure("fidelity", runs).subfigs[0].get_suptitle()
+    bands = figure("ratio", runs).subfigs
+    assert len(bands) == 8
+    assert "the first 8 of 11 settings" in bands[-1].get_suptitle()
+
+
+def test_panels_of_zeros_begin_at_zero(lab: Any) -> None:
+    lab.write(
+        "none",
+        0,
+        metrics=lambda *_: {"ratio/saturation": 0.0, "ratio/drift": 0.25, "ratio/log_mass_fake": -1},
+    )
+    saturation, mass, drift = panels("ratio", collect(lab.root).runs)
+    assert saturation.get_ylim() == (0, 1)
+    assert drift.get_ylim()[0] == 0
+    assert mass.get_ylim()[0] < -1
+
+
+def test_a_damaged_run_is_not_drawn(lab: Any) -> None:
+    lab.write("none", 0)
+    folder = lab.write("none", 1)
+    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join(lines[:3]))
+    axes, _ = panels("fidelity", collect(lab.root).runs)
+    assert len(curves(axes, "none")) == 1
+
+
+def test_real_data_and_modes_stand_beside_the_samples(lab: Any) -> None:
+    from matplotlib.image import imsave
+
+    centres = np.array([[np.cos(a), np.sin(a)] for a in np.arange(8) * np.pi / 4], dtype=np.float32)
+    for normalizer in ("none", "spectral_norm"):
+        folder = lab.write(normalizer, 0, "mixture(kind=ring)") / "samples"
+        np.save(folder / "real.npy", centres * 1.1)
+        np.save(folder / "modes.npy", centres)
+    far = np.full((4, 2), 0.5, dtype=np.float32)
+    far[0] = 50
+    np.save(folder / "000200.npy", far)
+    real, none, spectral = panels("samples", collect(lab.root).runs)
+    assert real.get_title() == "real data\n"
+    np.testing.assert_allclose(real.collections[0].get_offsets(), centres * 1.1)
+    for axes in (real, none, spectral):
+        (cross,) = [line for line in axes.lines if line.get_marker() == "+"]
+        np.testing.assert_allclose(cross.get_xydata(), centres)
+        assert axes.get_xlim() == real.get_xlim()
+    assert any("25% outside" in text.get_text() for text in spectral.texts)
+    folder = lab.write("none", 0) / "samples"
+    imsave(folder / "real.png", np.zeros((8, 8)), cmap="gray")
+    runs = [run for run in collect(lab.root).runs if run.dataset == "digits"]
+    real, _ = panels("samples", runs)
+    assert real.get_title() == "real data\n"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from snlab.core.errors import UserError
-from snlab.results.collect import collect
 from snlab.results.findings import findings
+from snlab.results.reading import collect
 from snlab.results.report import page, report
 from snlab.tracking.run_folder import UNFINISHED, Run
 
@@ -84,7 +84,7 @@ def test_images_are_as_wide_as_the_page_can_show(text: str) -> None:
 def test_what_comes_from_a_configuration_is_escaped(lab: Any) -> None:
     evil = "<script>alert('x')</script>"
     lab.write(evil, 0, name="<img src=x>", network=evil, loss="&<b>", until=20)
-    text = page(collect(lab.root))
+    text = page(collect(lab.root).runs)
     assert "<script" not in text
     assert "<img src=x>" not in text
     assert "<b>" not in text
@@ -93,7 +93,7 @@ def test_what_comes_from_a_configuration_is_escaped(lab: Any) -> None:
 
 def test_what_is_missing_is_said_in_place_of_a_figure(lab: Any) -> None:
     lab.write("none", 0, outcome=UNFINISHED, metrics=lambda *_: {"loss/discriminator": 1.0})
-    shown = Page(page(collect(lab.root))).text
+    shown = Page(page(collect(lab.root).runs)).text
     assert "no run logged sigma/exact/LAYER" in shown
 
 

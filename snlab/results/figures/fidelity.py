@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from snlab.core import names
-from snlab.results.collect import Group, extractors, group
-from snlab.results.colours import palette
+from snlab.results.extractors import extractors
 from snlab.results.figures.style import (
     CROSS,
-    by_row,
+    ROWS,
     draw_seeds,
-    finite,
+    from_zero,
     heading,
     legend,
+    legend_height,
     logged,
     missing,
     page,
+    plain_numbers,
     title,
     updates_axis,
 )
+from snlab.results.groups import Group, by_setting, group
+from snlab.results.looks import Look, palette
+from snlab.results.reading import final
 from snlab.tracking.run_folder import DIVERGED, FINISHED, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+COLUMNS = 2  # settings side by side
 
 
 @dataclass(frozen=True)
@@ -43,67 +51,96 @@ class Panel:
 
 
 def fidelity(runs: Sequence[Run]) -> Figure:
-    """FID over generator updates (for mixtures the share of good samples), each seed's last value beside."""
+    """FID over generator updates (good samples and modes of mixtures), each seed's last value beside."""
     groups = group(runs)
-    colours = palette(g.key for g in groups)
-    panels = [panel for row in by_row(groups, lambda g: True) for panel in _panels(row)]
+    looks = palette(g.normalizer for g in groups)
+    datasets = dict.fromkeys(g.dataset for g in groups)
+    panels = [p for name in datasets for p in _panels([g for g in groups if g.dataset == name])]
     if not panels:
         raise missing(f"{names.FID}/EXTRACTOR or {names.MODES_HIGH_QUALITY}", "no fidelity")
-    figure, bands = page([3.6] * len(panels))
-    for band, panel in zip(bands, panels, strict=True):
-        curves, strip = band.subplots(1, 2, sharey=True, width_ratios=[4, 1])
-        for g in panel.groups:
-            draw_seeds(curves, g, panel.name, colours[g.key], [run for run in g.runs if panel.scored(run)])
-        if panel.log:
-            _log_scale(curves)
-        curves.set_ylabel(panel.label)
-        updates_axis(curves)
-        _last_values(strip, panel, colours)
-        title(band, heading(panel.groups))
-        legend(band, panel.groups, colours)
+    cells = [list(by_setting(panel.groups).values()) for panel in panels]
+    lines = [-(-len(settings[:ROWS]) // COLUMNS) for settings in cells]
+    heights = [
+        0.6 + 3.0 * count + legend_height(panel.groups, looks)
+        for panel, count in zip(panels, lines, strict=True)
+    ]
+    figure, bands = page(heights)
+    for band, panel, settings, count in zip(bands, panels, cells, lines, strict=True):
+        columns = min(len(settings), COLUMNS)
+        grid = band.subplots(count, 2 * columns, sharey=True, width_ratios=[4, 1] * columns, squeeze=False)
+        pairs = [(line[i], line[i + 1]) for line in grid for i in range(0, 2 * columns, 2)]
+        for i, ((curves, strip), members) in enumerate(zip(pairs, settings, strict=False)):
+            _cell(curves, strip, panel, members, looks)
+            if i % columns == 0:
+                curves.set_ylabel(panel.label)
+        for axes in (axes for pair in pairs[len(settings) :] for axes in pair):
+            axes.remove()
+        shown = f"\n(the first {ROWS} of {len(settings)} settings are shown)" if len(settings) > ROWS else ""
+        title(band, heading(panel.groups) + shown)
+        legend(band, panel.groups, looks)
     return figure
 
 
+def _cell(
+    curves: Axes, strip: Axes, panel: Panel, groups: Sequence[Group], looks: Mapping[str, Look]
+) -> None:
+    """One setting: the normalizers' curves, and their last values."""
+    for g in groups:
+        draw_seeds(curves, g, panel.name, looks[g.normalizer], [run for run in g.whole if panel.scored(run)])
+    if panel.log:
+        _log_scale(curves)
+    from_zero(curves)
+    curves.set_title(textwrap.fill(groups[0].setting, 56), loc="left", fontsize=8)
+    updates_axis(curves)
+    _last_values(strip, panel, groups, looks)
+
+
 def _panels(groups: list[Group]) -> list[Panel]:
-    runs = [run for g in groups for run in g.runs]
+    runs = [run for g in groups for run in g.whole]
     found = []
     for extractor in extractors(runs):
-        shown = [g for g in groups if any(extractor.scored(run) for run in g.runs)]
+        shown = [g for g in groups if any(extractor.scored(run) for run in g.whole)]
         name = f"{names.FID}/{extractor.name}"
         if logged([run for run in runs if extractor.scored(run)], name):
             found.append(Panel(shown, name, f"FID ({extractor.label})", extractor.scored, log=True))
-    if not found and logged(runs, names.MODES_HIGH_QUALITY):
-        label = "high-quality samples\n(share near a mode)"
-        found.append(Panel(groups, names.MODES_HIGH_QUALITY, label, lambda run: True))
-    return found
+    if found:
+        return found
+    modes = {
+        names.MODES_HIGH_QUALITY: "high-quality samples\n(share near a mode)",
+        names.MODES_COVERED: "modes covered\n(with a sample near)",
+    }
+    return [
+        Panel(groups, name, label, lambda run: True) for name, label in modes.items() if logged(runs, name)
+    ]
 
 
-def _last_values(axes: Axes, panel: Panel, colours: dict[str, str]) -> None:
+def _last_values(axes: Axes, panel: Panel, groups: Sequence[Group], looks: Mapping[str, Look]) -> None:
     """A dot for each finished seed, a bar for their mean, a cross at the worst end for a diverged one."""
-    for x, g in enumerate(panel.groups):
-        found = [(run, curve) for run in g.runs if panel.scored(run) and (curve := finite(run, panel.name))]
-        values = [float(curve[1][-1]) for run, curve in found if run.outcome == FINISHED]
+    for x, g in enumerate(groups):
+        look = looks[g.normalizer]
+        values = [final(run, panel.name) for run in g.of(FINISHED) if panel.scored(run)]
+        values = [value for value in values if np.isfinite(value)]
         spots = x + 0.22 * np.linspace(-1, 1, len(values)) if len(values) > 1 else [x]
-        axes.plot(spots[: len(values)], values, "o", color=colours[g.key], markersize=5, alpha=0.85)
+        how: dict[str, Any] = {"marker": look.marker, "linestyle": "none", "markersize": 5, "alpha": 0.85}
+        axes.plot(spots[: len(values)], values, color=look.colour, **how)
         if values:
             mean = float(np.mean(values))
-            axes.plot([x - 0.38, x + 0.38], [mean, mean], color=colours[g.key], linewidth=2)
+            axes.plot([x - 0.38, x + 0.38], [mean, mean], color=look.colour, linewidth=2)
         for place in range(sum(panel.scored(run) for run in g.of(DIVERGED))):
             y = 0.97 - 0.06 * place if panel.log else 0.03 + 0.06 * place  # the worst end
             height = axes.get_xaxis_transform()
-            axes.plot([x], [y], "x", color=colours[g.key], transform=height, **CROSS)
-    axes.set_xlim(-0.7, len(panel.groups) - 0.3)
+            axes.plot([x], [y], "x", color=look.colour, transform=height, **CROSS)
+    axes.set_xlim(-0.7, len(groups) - 0.3)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     axes.spines["left"].set_visible(False)
     axes.tick_params(left=False, labelleft=False, which="both")
-    axes.set_xlabel("last value,\neach seed a dot")
+    axes.set_xlabel("last value,\neach seed\na dot", fontsize=8)
 
 
 def _log_scale(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator
 
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    plain_numbers(axes)

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snlab.core import names
-from snlab.results.collect import group, ratio_name
-from snlab.results.colours import palette
 from snlab.results.figures.style import (
     by_row,
     draw_seeds,
-    heading,
+    from_zero,
     legend,
+    legend_height,
     logged,
     missing,
     page,
+    plain_numbers,
     title,
     updates_axis,
 )
+from snlab.results.groups import group
+from snlab.results.looks import palette
+from snlab.results.reading import ratio_name
 from snlab.tracking.run_folder import Run
 
 if TYPE_CHECKING:
@@ -44,30 +47,32 @@ PANELS: dict[str, tuple[str, float | None]] = {
 def ratio(runs: Sequence[Run]) -> Figure:
     """Density-ratio stability over generator updates: a panel a metric, a line a normalizer."""
     groups = group(runs)
-    colours = palette(g.key for g in groups)
-    rows = by_row(groups, lambda g: any(run.names(f"{names.RATIO}/") for run in g.runs))
-    panels = [_panels([run for g in row for run in g.runs]) for row in rows]
-    rows = [row for row, found in zip(rows, panels, strict=True) if found]
-    panels = [found for found in panels if found]
+    looks = palette(g.normalizer for g in groups)
+    rows = by_row(groups, lambda g: bool(_panels(g.whole)))
     if not rows:
         raise missing(f"{names.RATIO}/{names.SATURATION} or another {names.RATIO}/NAME", "no density ratio")
+    panels = [_panels([run for g in row.groups for run in g.whole]) for row in rows]
     lines = [-(-len(found) // COLUMNS) for found in panels]
-    figure, bands = page([0.85 + 2.0 * count for count in lines])
+    figure, bands = page([
+        0.85 + 2.0 * count + legend_height(row.groups, looks) for row, count in zip(rows, lines, strict=True)
+    ])  # fmt: skip
     for band, row, found, count in zip(bands, rows, panels, lines, strict=True):
         grid = band.subplots(count, min(len(found), COLUMNS), sharex=True, squeeze=False)
         for i, (axes, (name, text, optimum)) in enumerate(zip(grid.flat, found, strict=False)):
             if optimum is not None:
                 axes.axhline(optimum, color="#999999", linewidth=0.8, zorder=1)
-            for g in row:
-                draw_seeds(axes, g, name, colours[g.key])
+            for g in row.groups:
+                draw_seeds(axes, g, name, looks[g.normalizer])
             if np.abs(axes.dataLim.intervaly).max() > SPIKE:
                 axes.set_yscale("symlog", linthresh=1)
+                plain_numbers(axes)
+            from_zero(axes)
             axes.set_title(text, loc="left")
             updates_axis(axes, label=i + COLUMNS >= len(found))
         for axes in grid.flat[len(found) :]:
             axes.remove()
-        title(band, heading(row))
-        legend(band, row, colours)
+        title(band, row.title)
+        legend(band, row.groups, looks)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What the generators make: the last samples of each normalizer side by side."""
+"""What the generators make beside what they were shown: the last samples of each normalizer."""
 
 from __future__ import annotations
 
@@ -9,35 +9,54 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snlab.results.collect import Group, group
-from snlab.results.colours import palette
-from snlab.results.figures.style import by_row, heading, missing, page, title
-from snlab.tracking.run_folder import FINISHED, SAMPLES, Run
+from snlab.results import looks
+from snlab.results.figures.style import by_row, missing, page, title
+from snlab.results.groups import Group, group
+from snlab.tracking.run_folder import FINISHED, MODES, REAL, SAMPLES, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = 4
+COLUMNS = 5
+REAL_COLOUR = "#222222"
 
 
 def samples(runs: Sequence[Run]) -> Figure:
-    """The last samples of each normalizer side by side, of its first seed: image grids, or points."""
+    """Real samples and the last of each normalizer side by side, of its first seed: images, or points."""
     rows = by_row(group(runs), lambda g: shown(g) is not None)
-    colours = palette(g.key for row in rows for g in row)
+    palette = looks.palette(g.normalizer for row in rows for g in row.groups)
     if not rows:
         raise missing(f"{SAMPLES}/STEP.png or {SAMPLES}/STEP.npy", "no sample")
-    lines = [-(-len(row) // COLUMNS) for row in rows]
-    figure, bands = page([0.4 + 2.8 * count for count in lines])
-    for band, groups, count in zip(bands, rows, lines, strict=True):
-        grid = band.subplots(count, COLUMNS if count > 1 else max(len(groups), 3), squeeze=False)
-        reach = _reach(groups)
-        for axes, g in zip(grid.flat, groups, strict=False):
+    real = [_left([run for g in row.groups for run in g.runs], REAL) for row in rows]
+    counts = [len(row.groups) + (path is not None) for row, path in zip(rows, real, strict=True)]
+    lines = [-(-count // COLUMNS) for count in counts]
+    figure, bands = page(
+        [0.45 + 0.2 * row.title.count("\n") + 2.5 * n for row, n in zip(rows, lines, strict=True)]
+    )
+    for band, row, original, count in zip(bands, rows, real, lines, strict=True):
+        grid = band.subplots(count, COLUMNS if count > 1 else max(len(row.groups) + 1, 3), squeeze=False)
+        modes = _points(_left([run for g in row.groups for run in g.runs], MODES))
+        reach = _reach(row.groups, original)
+        places = iter(grid.flat)
+        if original is not None:
+            axes = next(places)
+            _draw(axes, original, REAL_COLOUR, modes, reach)
+            _name(axes, "real data", "held out from training")
+        for g in row.groups:
             if found := shown(g):
-                _panel(axes, g, *found, colours[g.key], reach)
-        for axes in grid.flat[len(groups) :]:
+                axes = next(places)
+                run, path = found
+                outside = _draw(axes, path, palette[g.normalizer].colour, modes, reach)
+                ending = "" if run.outcome == FINISHED else f", {run.outcome}"
+                lost = f",\n{outside:.0%} outside" if outside >= 0.005 else ""
+                _name(axes, g.name, f"seed {run.seed}, update {int(path.stem)}{ending}{lost}")
+        for axes in places:
             axes.remove()
-        title(band, heading(groups).split(",")[0])
+        title(
+            band,
+            looks.label(row.groups[0].dataset) + "".join(f"\n{line}" for line in row.title.splitlines()[1:]),
+        )
     return figure
 
 
@@ -50,12 +69,27 @@ def last_sample(run: Run) -> Path | None:
 
 def shown(g: Group) -> tuple[Run, Path] | None:
     """The last sample of the first seed that finished and left one, else of the first that left any."""
-    found = ((run, last_sample(run)) for run in (*g.finished, *g.runs))
+    found = ((run, last_sample(run)) for run in (*g.finished, *g.whole))
     return next(((run, path) for run, path in found if path is not None), None)
 
 
-def _reach(groups: Sequence[Group]) -> float:
-    """Half the side of a square around 0 that holds nearly all points of the better half of the clouds."""
+def _left(runs: Sequence[Run], name: str) -> Path | None:
+    """The first file that one of the runs left beside its samples under this name."""
+    paths = (path for run in runs for path in sorted((run.folder / SAMPLES).glob(f"{name}.*")))
+    return next(paths, None)
+
+
+def _points(path: Path | None) -> np.ndarray | None:
+    return None if path is None else np.load(path, allow_pickle=False)
+
+
+def _reach(groups: Sequence[Group], real: Path | None) -> float:
+    """Half the side of a square around 0 that holds the real points.
+
+    Where they are not known, nearly all points of the better half of the clouds.
+    """
+    if real is not None and real.suffix == ".npy":
+        return 1.1 * float(np.abs(np.load(real, allow_pickle=False)[:, :2]).max())
     paths = [found[1] for g in groups if (found := shown(g)) and found[1].suffix == ".npy"]
     clouds = [np.load(path, allow_pickle=False) for path in paths]
     finite = [np.abs(cloud[np.isfinite(cloud)]) for cloud in clouds]
@@ -63,23 +97,29 @@ def _reach(groups: Sequence[Group]) -> float:
     return 1.3 * float(np.median(reaches)) if reaches else 1.0
 
 
-def _panel(axes: Axes, g: Group, run: Run, path: Path, colour: str, reach: float) -> None:
+def _draw(axes: Axes, path: Path, colour: str, modes: np.ndarray | None, reach: float) -> float:
+    """An image, or points over rings about the modes; returns the share of points outside of the square."""
     from matplotlib.image import imread
 
-    if path.suffix == ".png":
-        image = imread(path)
-        axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    else:
-        points = np.load(path, allow_pickle=False)
-        axes.scatter(points[:, 0], points[:, 1], s=3, color=colour, alpha=0.5, linewidths=0)
-        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    ending = "" if run.outcome == FINISHED else f", {run.outcome}"
-    axes.set_title(f"{textwrap.fill(g.label, 32)}\n", fontsize=9)
-    axes.text(
-        0.5, 1.02, f"seed {run.seed}, update {int(path.stem)}{ending}",
-        transform=axes.transAxes, ha="center", va="bottom", fontsize=8, color="#777777",
-    )  # fmt: skip
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set(visible=True, color="#cccccc")
+    if path.suffix == ".png":
+        axes.imshow(imread(path), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        return 0.0
+    points = np.load(path, allow_pickle=False)
+    if modes is not None:
+        axes.plot(modes[:, 0], modes[:, 1], "+", color="#D00000", markersize=6, markeredgewidth=1, zorder=3)
+    axes.scatter(points[:, 0], points[:, 1], s=3, color=colour, alpha=0.5, linewidths=0, zorder=2)
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    inside = (np.abs(points[:, :2]) <= reach).all(axis=1)  # what is no number is outside
+    return 1 - float(inside.mean()) if len(inside) else 0.0
+
+
+def _name(axes: Axes, name: str, below: str) -> None:
+    gap = "\n" * (1 + below.count("\n"))
+    axes.set_title(f"{textwrap.fill(name, 26)}{gap}", fontsize=9)
+    axes.text(
+        0.5, 1.02, below, transform=axes.transAxes, ha="center", va="bottom", fontsize=8, color="#777777"
+    )

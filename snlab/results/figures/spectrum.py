@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from snlab.core import names
-from snlab.results.collect import group
-from snlab.results.colours import palette
-from snlab.results.figures.style import MEAN, SEED, by_row, heading, legend, missing, page, title
+from snlab.results.figures.style import (
+    MEAN,
+    SEED,
+    by_row,
+    legend,
+    legend_height,
+    missing,
+    page,
+    title,
+)
+from snlab.results.groups import group
+from snlab.results.looks import palette
 from snlab.tracking.run_folder import Run
 
 if TYPE_CHECKING:
@@ -24,24 +33,28 @@ def spectrum(runs: Sequence[Run]) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     groups = group(runs)
-    colours = palette(g.key for g in groups)
+    looks = palette(g.normalizer for g in groups)
     rows = by_row(groups, lambda g: bool(g.layers(names.SPECTRUM)))
     if not rows:
         raise missing(f"{names.SPECTRUM}/LAYER", "no spectrum")
-    layers = [_layers([run for g in row for run in g.runs]) for row in rows]
+    layers = [_layers([run for g in row.groups for run in g.whole]) for row in rows]
     lines = [-(-len(found) // COLUMNS) for found in layers]
-    figure, bands = page([0.85 + 2.0 * count for count in lines])
+    figure, bands = page([
+        0.85 + 2.0 * count + legend_height(row.groups, looks) for row, count in zip(rows, lines, strict=True)
+    ])  # fmt: skip
     for band, row, found, count in zip(bands, rows, layers, lines, strict=True):
         grid = band.subplots(count, min(len(found), COLUMNS), sharey=True, squeeze=False)
         for i, (axes, layer) in enumerate(zip(grid.flat, found, strict=False)):
-            for g in row:
-                curves = [c for run in g.finished_or_all if (c := last_spectrum(run, layer)) is not None]
+            for g in row.groups:
+                look = looks[g.normalizer]
+                how: dict[str, Any] = {"color": look.colour, "linestyle": look.line}
+                curves = [c for run in g.finished_or_whole if (c := last_spectrum(run, layer)) is not None]
                 for curve in curves:
                     kind = SEED if len(curves) > 1 else MEAN
-                    axes.plot(np.arange(1, len(curve) + 1), curve, color=colours[g.key], **kind)
-                if len(curves) > 1:
+                    axes.plot(np.arange(1, len(curve) + 1), curve, **how, **kind)
+                if len({len(curve) for curve in curves}) == 1 < len(curves):
                     mean = np.mean(curves, axis=0)
-                    axes.plot(np.arange(1, len(mean) + 1), mean, color=colours[g.key], **MEAN)
+                    axes.plot(np.arange(1, len(mean) + 1), mean, **how, **MEAN)
             axes.set_title(layer)
             axes.set_ylim(0, 1.03)
             axes.set_xlim(left=0)
@@ -52,8 +65,8 @@ def spectrum(runs: Sequence[Run]) -> Figure:
             axes.remove()
         for axes in grid[:, 0]:
             axes.set_ylabel("σᵢ² / σ₁²")
-        title(band, heading(row))
-        legend(band, row, colours, crosses=False)
+        title(band, row.title)
+        legend(band, row.groups, looks, crosses=False)
     return figure
 
 
@@ -62,7 +75,7 @@ def last_spectrum(run: Run, layer: str) -> np.ndarray | None:
     _, values = run.series(f"{names.SPECTRUM}/{layer}")
     if not values or not isinstance(values[-1], list):
         return None
-    curve = np.array([np.nan if value is None else value for value in values[-1]], dtype=float)
+    curve = np.array([v if isinstance(v, int | float) else np.nan for v in values[-1]], dtype=float)
     return np.sort(curve)[::-1] if curve.size and np.isfinite(curve).all() else None
 
 

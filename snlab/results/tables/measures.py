@@ -10,12 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from snlab.core import names
-from snlab.results.collect import Extractor, extractors, ratio_name, sigmas
+from snlab.results.extractors import Extractor, extractors
+from snlab.results.reading import final, ratio_name, sigmas
 from snlab.results.spread import Spread
 from snlab.results.tables.table import Column
 from snlab.tracking.run_folder import OVER, Run
 
 RUNS, SAMPLES, DISCRIMINATOR = "runs", "generated samples", "discriminator"
+DENSITY_RATIO = "f as a density ratio"
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ def measures(runs: Sequence[Run]) -> list[Measure]:
     return [*_cost(), *_fidelity(runs), *_modes(), *_discriminator(runs)]
 
 
-def _last(name: str) -> Callable[[Run], list[float]]:
-    return lambda run: [run.last(name)]
+def _final(name: str) -> Callable[[Run], list[float]]:
+    return lambda run: [final(run, name)]
 
 
 def _fidelity(runs: Sequence[Run]) -> Iterator[Measure]:
@@ -67,32 +69,40 @@ def _fidelity(runs: Sequence[Run]) -> Iterator[Measure]:
 
 
 def _score(logged: str, extractor: Extractor) -> Callable[[Run], list[float]]:
-    return lambda run: [run.last(logged)] if extractor.scored(run) else []
+    return lambda run: [final(run, logged)] if extractor.scored(run) else []
 
 
 def _modes() -> Iterator[Measure]:
     scores: list[tuple[str, str, str, str, Literal[-1, 1], bool]] = [
-        (names.MODES_COVERED, "modes covered", "", "modes with a generated sample", 1, False),
-        (names.MODES_HIGH_QUALITY, "high quality", "", "share of samples near a mode", 1, False),
+        (names.MODES_COVERED, "modes covered", "", "modes with a sample within 3 std", 1, False),
+        (names.MODES_HIGH_QUALITY, "high quality", "", "share of samples within 3 std of a mode", 1, False),
         (names.MODES_KL, "modes KL", "nats", "from the true shares of the modes", -1, True),
     ]
     for name, header, unit, text, better, detail in scores:
-        yield Measure(Column(name, header, unit, text, SAMPLES, "mean", detail), _last(name), better)
+        yield Measure(Column(name, header, unit, text, SAMPLES, "mean", detail), _final(name), better)
 
 
 def _discriminator(runs: Sequence[Run]) -> Iterator[Measure]:
-    text = "largest singular value of the weights by SVD, over layers, updates and seeds"
-    pools: list[tuple[str, str, Callable[[list[float]], Any]]] = [
-        ("sigma_median", "σ median", np.median),
-        ("sigma_max", "σ max", np.max),
+    over = "over layers, updates and seeds"
+    pools: list[tuple[str, str, str, str, Callable[[list[float]], Any]]] = [
+        ("sigma_median", "σ median", names.SIGMA_EXACT, f"σ of the weights as matrices, {over}", np.median),
+        ("sigma_max", "σ max", names.SIGMA_EXACT, f"largest σ of the weights as matrices, {over}", np.max),
+        (
+            "sigma_conv_max",
+            "‖layer‖ max",
+            names.SIGMA_CONV,
+            f"largest norm of a layer, {over}",
+            np.max,
+        ),
     ]
-    for key, header, pool in pools:
-        yield Measure(Column(key, header, "", text, DISCRIMINATOR, "number"), sigmas, pool=pool, digits=4)
-    for name, header, text, detail in [
-        (names.LIPSCHITZ_GRADIENT_MAX, "‖∇f‖ max", "largest gradient of the logit over the probe", False),
-        (names.LIPSCHITZ_PRODUCT, "Lipschitz bound", "product of the layers' norms", True),
+    for key, header, name, text, pool in pools:
+        column = Column(key, header, "", text, DISCRIMINATOR, "number")
+        yield Measure(column, lambda run, name=name: sigmas(run, name), pool=pool, digits=4)  # type: ignore[misc]
+    for name, header, text in [
+        (names.LIPSCHITZ_PRODUCT, "Lipschitz bound", "product of the layers' norms as maps, at the end"),
+        (names.LIPSCHITZ_GRADIENT_MAX, "‖∇f‖ max", "largest gradient of the logit over the probe"),
     ]:
-        yield Measure(Column(name, header, "", text, DISCRIMINATOR, "mean", detail), _last(name))
+        yield Measure(Column(name, header, "", text, DISCRIMINATOR, "mean"), _final(name))
     yield _ratio(runs, names.GENERALISATION_GAP, "accuracy gap", "accuracy on training less held-out reals")
     yield _ratio(runs, names.SATURATION, "saturation", "share of the probe told apart with 0.99 certainty")
     yield _ratio(
@@ -102,28 +112,22 @@ def _discriminator(runs: Sequence[Run]) -> Iterator[Measure]:
         (names.LOG_MASS_REAL, True), (names.EFFECTIVE_SAMPLE_SIZE, True), (names.CALIBRATION_ERROR, True),
     ]:  # fmt: skip
         yield _ratio(runs, metric, metric.replace("_", " "), "", detail=detail)
-    yield _ratio(
-        runs,
-        names.TRUE_RMSE,
-        "ratio error",
-        "RMS error of log q/p, against the true densities",
-        "nats",
-        better=-1,
-    )
+    # Neither is better where it is less or more: see docs/metrics.md on what each is ruled by near p_G = q.
+    yield _ratio(runs, names.TRUE_RMSE, "f: RMS error", "of f, from the true log q/p", "nats")
+    yield _ratio(runs, names.TRUE_CORRELATION, "f: correlation", "of f, with the true log q/p")
 
 
 def _ratio(
-    runs: Sequence[Run], metric: str, header: str, text: str, unit: str = "", detail: bool = False,
-    better: Literal[-1, 0, 1] = 0,
-) -> Measure:  # fmt: skip
+    runs: Sequence[Run], metric: str, header: str, text: str, unit: str = "", detail: bool = False
+) -> Measure:
     name = ratio_name(runs, metric)
     header = f"{header} (calibrated)" if f"/{names.CALIBRATED}/" in name else header
-    column = Column(name, header, unit, text, DISCRIMINATOR, "mean", detail)
-    return Measure(column, _last(name), better, decimals=2 if unit else 3)
+    column = Column(name, header, unit, text, DENSITY_RATIO, "mean", detail)
+    return Measure(column, _final(name), decimals=2 if unit else 3)
 
 
 def _cost() -> Iterator[Measure]:
     speed, share = names.IMAGES_PER_SECOND, names.DIAGNOSTICS_SHARE
-    yield Measure(Column(speed, "images", "1/s", "real images a second", RUNS, "mean"), _last(speed))
+    yield Measure(Column(speed, "images", "1/s", "real images a second", RUNS, "mean"), _final(speed))
     column = Column(share, "diagnostics", "%", "of wall time", RUNS, "mean")
-    yield Measure(column, _last(share), scale=100, decimals=1)
+    yield Measure(column, _final(share), scale=100, decimals=1)

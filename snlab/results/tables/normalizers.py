@@ -7,23 +7,45 @@ not, and no row with a diverged run is called best.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from snlab.results import colours
-from snlab.results.collect import Group, by_dataset, extractor_notes, group
+from snlab.core import names
+from snlab.results import looks
+from snlab.results.groups import Group, by_dataset, group
+from snlab.results.notes import (
+    damage_note,
+    extractor_notes,
+    length_note,
+    machine_note,
+    skipped_note,
+    version_note,
+)
+from snlab.results.reading import DAMAGED
 from snlab.results.spread import Spread
 from snlab.results.tables.measures import RUNS, Measure, measures
 from snlab.results.tables.table import ALL_DIVERGED, NOT_RUN, NOTHING, Cell, Column, Table, rounded
-from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, KILLED, UNFINISHED, Run
+from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, KILLED, UNFINISHED, Run, Skipped
 
-OUTCOMES = (FINISHED, DIVERGED, FAILED, KILLED, UNFINISHED)
+OUTCOMES = (FINISHED, DIVERGED, FAILED, KILLED, UNFINISHED, DAMAGED)
+# What the columns whose names do not say it mean; said below a table that has them.
+MEANINGS = {
+    names.MODES_HIGH_QUALITY: "modes covered: how many modes have a sample within 3 std, however few; "
+    "high quality: the share of all samples that lie so near a mode",
+    "sigma_max": "σ: the largest singular value of a weight as a matrix, as in the paper; ‖layer‖: the norm "
+    "of the layer as a map on its real input, which for a convolution is up to k/s (rounded up) times σ, for "
+    "a kernel k and stride s; Lipschitz bound: the product of these norms, not of the σ",
+    names.TRUE_CORRELATION: "f: its error from, and its correlation with, the true log q/p, which is known "
+    "here; neither ranks: a few real samples that the generator hardly reaches rule the error, and near "
+    "p_G = q the truth varies so little that the correlation of any f falls to 0",
+}
 
 
-def normalizers(runs: Sequence[Run]) -> list[Table]:
+def normalizers(runs: Sequence[Run], skipped: Sequence[Skipped] = ()) -> list[Table]:
     """Normalizers side by side: samples, discriminator, cost, share of failures; a part for each data set."""
-    everywhere = sorted({run.normalizer for run in runs}, key=colours.order)
+    everywhere = sorted({run.normalizer for run in runs}, key=looks.order)
     groups = group(runs)
     return [
-        _table(dataset, members, [g for g in groups if g.dataset == dataset], everywhere)
+        _table(members, [g for g in groups if g.dataset == dataset], everywhere, skipped)
         for dataset, members in by_dataset(runs).items()
     ]
 
@@ -31,34 +53,45 @@ def normalizers(runs: Sequence[Run]) -> list[Table]:
 # ---- rows ------------------------------------------------------------------------------------------------
 
 
-def _table(dataset: str, runs: Sequence[Run], groups: list[Group], everywhere: list[str]) -> Table:
+def _table(
+    runs: Sequence[Run], groups: list[Group], everywhere: list[str], skipped: Sequence[Skipped]
+) -> Table:
     measured = measures(runs)
     head = [
         Column("normalizer", "normalizer"),
-        Column("setting", "setting", group=RUNS, detail=not any(g.setting for g in groups)),
-        Column("dataset", "data set", detail=True),
-        Column("network", "network", detail=True),
-        Column("loss", "loss", detail=True),
+        *(Column(key, title, detail=True) for key, title in (
+            ("setting", "setting"), ("dataset", "data set"), ("network", "network"), ("loss", "loss"),
+        )),
         Column("seeds", "seeds", group=RUNS, kind="number"),
         Column("outcomes", "outcomes", group=RUNS),
         *(Column(outcome, outcome, kind="number", detail=True) for outcome in OUTCOMES),
         Column("failures", "failures", "%", "diverged or failed, of the runs that ended", RUNS, "number"),
-    ]
+    ]  # fmt: skip
     columns = [*head, *(measure.column for measure in measured)]
     scored = [(g, [measure.spread(g.finished) for measure in measured]) for g in groups]
-    rows: list[tuple[tuple[str, tuple[int, str]], list[Cell]]] = []
+    rows: list[tuple[tuple[int, list[tuple[str, float]]], list[Cell]]] = []
     for g, spreads in scored:
         rivals = [(r, found) for r, found in scored if r.setting == g.setting and r is not g]
         cells = [
             _cell(measure, g, spreads[i], [(rival, found[i]) for rival, found in rivals])
             for i, measure in enumerate(measured)
         ]
-        rows.append(((g.setting, colours.order(g.normalizer)), [*_head(g), *cells]))
-    for absent in (name for name in everywhere if name not in {g.normalizer for g in groups}):
-        words = {"normalizer": colours.label(absent), "outcomes": NOT_RUN, "dataset": dataset}
-        rows.append((("", colours.order(absent)), [Cell(words.get(c.key, NOTHING)) for c in columns]))
-    ordered = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
-    return Table(_title(dataset, groups), columns, ordered, _notes(runs, groups)).without_empty()
+        rows.append((looks.order(g.normalizer), [*_head(g), *cells]))
+    notes = _notes(runs, groups, skipped)
+    absent = [name for name in everywhere if name not in {g.normalizer for g in groups}]
+    settings = [g.setting for g in groups]
+    if any(settings):  # the rows are in their settings' order; none is the absent ones' own
+        notes += [f"not run on this data set: {', '.join(map(looks.label, absent))}"] if absent else []
+    else:
+        for name in absent:
+            words = {"normalizer": looks.label(name), "outcomes": NOT_RUN, "dataset": groups[0].dataset}
+            rows.append((looks.order(name), [Cell(words.get(c.key, NOTHING)) for c in columns]))
+        rows.sort(key=lambda pair: pair[0])
+        settings = []
+    table = Table(_title(groups), columns, [row for _, row in rows], notes, settings).without_empty()
+    shown = [column.key for column in table.shown().columns]
+    told = [text for key, text in MEANINGS.items() if any(name.endswith(key) for name in shown)]
+    return replace(table, notes=told + table.notes)
 
 
 def _head(g: Group) -> list[Cell]:
@@ -68,7 +101,7 @@ def _head(g: Group) -> list[Cell]:
     words = [Cell(str(text)) for text in (g.dataset, model.get("network", ""), model.get("loss", ""))]
     failures = rounded(100 * g.failures, decimals=0)[0]
     return [
-        Cell(colours.label(g.normalizer)), Cell(g.setting), *words, _number(len(g.runs)), Cell(outcomes),
+        Cell(g.name), Cell(g.setting), *words, _number(len(g.runs)), Cell(outcomes),
         *map(_number, counts.values()), Cell(failures, numbers=Spread.of([g.failures])),
     ]  # fmt: skip
 
@@ -105,35 +138,45 @@ def _is_best(measure: Measure, own: Spread, rivals: list[tuple[Group, Spread]]) 
     )
 
 
-def _title(dataset: str, groups: Sequence[Group]) -> str:
+def _title(groups: Sequence[Group]) -> str:
     def shared(values: set[str]) -> list[str]:
         return [values.pop()] if len(values) == 1 else []
 
     models = [g.runs[0].config.get("model", {}) for g in groups]
-    parts = shared({colours.label(str(model.get("network", ""))) for model in models})
-    parts += [f"{loss} loss" for loss in shared({colours.label(str(m.get("loss", ""))) for m in models})]
+    parts = shared({looks.label(str(model.get("network", ""))) for model in models})
+    parts += [f"{loss} loss" for loss in shared({looks.label(str(m.get("loss", ""))) for m in models})]
     parts += [
         f"{steps} generator updates" for steps in shared({str(g.runs[0].generator_steps) for g in groups})
     ]
-    return f"{colours.label(dataset)}: " + ", ".join(parts)
+    return f"{looks.label(groups[0].dataset)}: " + ", ".join(parts)
 
 
-def _notes(runs: Sequence[Run], groups: Sequence[Group]) -> list[str]:
+def _notes(runs: Sequence[Run], groups: Sequence[Group], skipped: Sequence[Skipped]) -> list[str]:
     counts = {outcome: sum(len(g.of(outcome)) for g in groups) for outcome in OUTCOMES}
     notes = []
     if any(len(g.finished) > 1 for g in groups):
         notes.append("mean ± standard deviation over the seeds that finished; σ is pooled over them")
-    if single := [g.label for g in groups if len(g.finished) == 1]:
-        notes.append(f"{', '.join(single)}: one finished run, so no spread and no ranking")
+    notes += _single(groups)
     if counts[DIVERGED]:
         notes.append("a diverged run counts as the worst score: not in the mean, and never best")
     left_out = counts[KILLED] + counts[UNFINISHED] + counts[FAILED]
     if left_out:
         notes.append(f"{left_out} unfinished, killed or failed: left out of the scores")
+    notes += damage_note(run for g in groups for run in g.runs)
+    notes += skipped_note(skipped)
     if repeats := sum(g.repeats for g in groups):
         notes.append(f"{repeats} left out: the same trial with the same seed is in another folder")
     if len({tuple(run.seed for run in g.runs) for g in groups}) > 1:
         notes.append("not all were run with the same seeds, so their difference holds that of the seeds")
-    if len({str(run.summary.get("machine")) for g in groups for run in g.finished}) > 1:
-        notes.append("the runs come from different machines, so their images a second cannot be compared")
-    return [*notes, *extractor_notes(runs)]
+    return [*notes, *length_note(runs), *version_note(runs), *machine_note(runs), *extractor_notes(runs)]
+
+
+def _single(groups: Sequence[Group]) -> list[str]:
+    """Which rows have one finished run, by name where they are few."""
+    single = [g.label for g in groups if len(g.finished) == 1]
+    if not single:
+        return []
+    if len(single) == len([g for g in groups if g.finished]) > 1:
+        return ["one finished run a row, so no spread and no ranking"]
+    rows = ", ".join(single) if len(single) <= 4 else f"{len(single)} rows"
+    return [f"{rows}: one finished run, so no spread and no ranking"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal
 
@@ -63,12 +63,25 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """The first column labels the rows."""
+    """The first column labels the rows.
+
+    ``sections`` has, for each row, the heading that it stands under with its neighbours; none where empty.
+    """
 
     title: str
     columns: list[Column]
     rows: list[list[Cell]]
     notes: list[str] = field(default_factory=list)
+    sections: list[str] = field(default_factory=list)
+
+    def blocks(self) -> list[tuple[str, list[list[Cell]]]]:
+        """The rows under each heading, in order."""
+        headed = zip(self.sections or [""] * len(self.rows), self.rows, strict=True)
+        return [(head, [row for _, row in rows]) for head, rows in groupby(headed, key=lambda pair: pair[0])]
+
+    def is_left(self, index: int) -> bool:
+        """Whether a column is set to the left: words, and the labels of the rows."""
+        return index == 0 or self.columns[index].kind == "words"
 
     def shown(self) -> Table:
         """Without the details."""
@@ -94,24 +107,49 @@ class Table:
     def _keep(self, wanted: Callable[[int], bool]) -> Table:
         kept = [i for i in range(len(self.columns)) if wanted(i)]
         rows = [[row[i] for i in kept] for row in self.rows]
-        return Table(self.title, [self.columns[i] for i in kept], rows, self.notes)
+        return replace(self, columns=[self.columns[i] for i in kept], rows=rows)
 
     @property
     def footnotes(self) -> list[str]:
         return [*self.notes, *([f"* {BEST}"] if any(cell.best for row in self.rows for cell in row) else [])]
 
 
+MORE = 2  # decimals that a mean is given beyond its own, so that its spread is not zero as shown
+
+
 def rounded(mean: float, std: float = math.nan, digits: int = 3, decimals: int = 4) -> tuple[str, str]:
     """A mean and its standard deviation: ``digits`` digits of the larger, at most ``decimals`` decimals.
 
+    A spread is "0" only where it is zero: one that rounds to it gets more decimals, or a bound.
+
     >>> rounded(31.4159, 2.71828), rounded(0.0123, decimals=3), rounded(1234.5, 67.8)
     (('31.4', '2.7'), ('0.012', ''), ('1234', '68'))
+    >>> rounded(4.7412, 0.0021), rounded(8.0, 0.0), rounded(31.4, 1e-6), rounded(-0.001, 0.2, decimals=2)
+    (('4.741', '0.002'), ('8.00', '0'), ('31.4', '<0.05'), ('0.00', '0.20'))
     """
     if not math.isfinite(mean):
         return NOTHING, ""
-    largest = max(abs(mean), std if math.isfinite(std) else 0.0)
-    shape = ".2e" if largest >= 1e5 else f".{_decimals(largest, digits, decimals)}f"
-    return format(mean, shape), format(std, shape) if math.isfinite(std) else ""
+    spread = std if math.isfinite(std) else 0.0
+    largest = max(abs(mean), spread)
+    if largest >= 1e5:
+        return _signed(mean, ".2e"), format(std, ".2e") if math.isfinite(std) else ""
+    places = _decimals(largest, digits, decimals)
+    wanted = math.ceil(-math.log10(2 * spread)) if spread > 0 else 0  # the fewest that show some of it
+    if places < wanted <= places + MORE:
+        places = wanted
+    text = _signed(mean, f".{places}f")
+    if not math.isfinite(std):
+        return text, ""
+    if spread == 0:
+        return text, "0"
+    shown = format(std, f".{places}f")
+    return text, f"<{0.5 * 10.0**-places:.{places + 1}f}" if float(shown) == 0 else shown
+
+
+def _signed(value: float, shape: str) -> str:
+    """Without the sign of a zero."""
+    text = format(value, shape)
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def _decimals(largest: float, digits: int, most: int) -> int:

@@ -1,0 +1,134 @@
+"""Which runs are compared with which: only like with like.
+
+Runs that agree in everything but the seed form a group. Groups of one data set are compared; where they
+differ in more than the normalizer, the difference is their setting, and only one setting's are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from snlab.results import looks
+from snlab.results.reading import DAMAGED
+from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, OVER, Run, identity
+
+
+@dataclass(frozen=True)
+class Group:
+    """All seeds of one trial: ``runs`` agree in everything but the seed.
+
+    ``setting`` says what sets the group apart from others with this data set and normalizer ("loss=hinge");
+    empty where nothing does. ``repeats`` counts runs left out because they repeat a seed.
+    """
+
+    dataset: str
+    normalizer: str
+    setting: str
+    runs: tuple[Run, ...]
+    repeats: int = 0
+
+    @property
+    def name(self) -> str:
+        """The normalizer in words, for where the setting stands above."""
+        return looks.label(self.normalizer)
+
+    @property
+    def label(self) -> str:
+        """The normalizer in words and, where there is one, the setting."""
+        return f"{self.name} [{self.setting}]" if self.setting else self.name
+
+    @cached_property
+    def finished(self) -> list[Run]:
+        return self.of(FINISHED)
+
+    @property
+    def whole(self) -> list[Run]:
+        """The runs whose record is undamaged: what they logged can be drawn."""
+        return [run for run in self.runs if run.outcome != DAMAGED]
+
+    @property
+    def finished_or_whole(self) -> list[Run]:
+        """The finished runs; all that are whole, where none has finished."""
+        return self.finished or self.whole
+
+    def of(self, *outcomes: str) -> list[Run]:
+        return [run for run in self.runs if run.outcome in outcomes]
+
+    @property
+    def failures(self) -> float:
+        """The share of diverged and failed runs among those that came to an end; NaN while none has."""
+        ended = len(self.of(FINISHED, DIVERGED, FAILED))
+        return (ended - len(self.finished)) / ended if ended else float("nan")
+
+    def layers(self, prefix: str) -> list[str]:
+        """The layers logged as ``prefix/LAYER``, in the discriminator's order."""
+        found = {name: None for run in self.whole for name in run.names(f"{prefix}/")}
+        return [name.removeprefix(f"{prefix}/") for name in found]
+
+
+def by_dataset(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """The runs of each data set, the data set with most runs first."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(run.dataset, []).append(run)
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def group(runs: Sequence[Run]) -> list[Group]:
+    """The groups of ``runs``, by data set, then setting, then normalizer in the order of looks.ORDER."""
+    groups: list[Group] = []
+    for dataset, members in by_dataset(runs).items():
+        trials: dict[str, list[Run]] = {}
+        for run in members:
+            trials.setdefault(identity({**run.config, "seed_everything": None}), []).append(run)
+        settings = _settings([trial[0].config for trial in trials.values()])
+        found = [_group(dataset, trial, text) for trial, text in zip(trials.values(), settings, strict=True)]
+        groups += sorted(found, key=lambda g: (looks.natural(g.setting), looks.order(g.normalizer)))
+    return groups
+
+
+def by_setting(groups: Iterable[Group]) -> dict[tuple[str, str], list[Group]]:
+    """The groups that may be compared with one another, by their data set and setting, in the order given."""
+    found: dict[tuple[str, str], list[Group]] = {}
+    for g in groups:
+        found.setdefault((g.dataset, g.setting), []).append(g)
+    return found
+
+
+def _group(dataset: str, trial: list[Run], setting: str) -> Group:
+    # The same seed twice is the same trial twice: counting both would promise more seeds than there are.
+    seeds: dict[int, Run] = {}
+    for run in sorted(trial, key=lambda run: (run.seed, run.outcome not in OVER, str(run.folder))):
+        seeds.setdefault(run.seed, run)
+    runs = tuple(seeds.values())
+    return Group(dataset, trial[0].normalizer, setting, runs, len(trial) - len(runs))
+
+
+def _settings(configs: list[dict[str, Any]]) -> list[str]:
+    """For each configuration, what tells it from the others besides seed, data set and normalizer."""
+    flat = [_flatten(config) for config in configs]
+    named = ("seed_everything", "data.dataset", "model.normalizer")
+    keys = [key for key in sorted(set().union(*flat)) if not key.startswith(named) and _computes(key)]
+    differing = [key for key in keys if len({str(config.get(key)) for config in flat}) > 1]
+    texts = [{key: f"{key.removeprefix('model.')}={config.get(key)}" for key in differing} for config in flat]
+    return [", ".join(text.values()) for text in texts]
+
+
+def _computes(key: str) -> bool:
+    """Whether a dotted key is part of a run's identity, rather than where it runs or how it is shown."""
+    head, _, tail = key.partition(".")
+    if not tail:
+        return identity({head: 1}) != identity({})
+    return identity({head: {tail.split(".")[0]: 1}}) not in (identity({head: {}}), identity({}))
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= (
+            _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        )
+    return flat

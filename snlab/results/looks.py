@@ -1,0 +1,132 @@
+"""How normalizers look and are called in every table, figure and report: decided here, once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from snlab.core.errors import UserError
+from snlab.core.registry import Spec, parse
+
+ORDER = ("none", "weight_norm", "gradient_penalty", "spectral_norm")  # the main comparison, in reading order
+
+# Okabe and Ito's palette (2008), distinct under the common colour vision deficiencies.
+FIXED = {
+    "none": "#666666",
+    "weight_norm": "#E69F00",
+    "gradient_penalty": "#009E73",
+    "spectral_norm": "#0072B2",
+}
+# The rest of theirs, then from Tol's muted scheme, for every other normalizer.
+OTHERS = ("#D55E00", "#CC79A7", "#56B4E9", "#882255", "#332288", "#999933", "#AA4499", "#661100", "#DDCC77")
+# What tells lines apart where colours cannot, in grey print or when they are used up: a dash and a marker.
+Line = str | tuple[int, tuple[float, ...]]
+LINES: tuple[Line, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+MARKERS = ("o", "s", "^", "D")
+
+
+class Look(NamedTuple):
+    """How one normalizer is drawn, in every panel of a figure."""
+
+    colour: str  # #RRGGBB
+    line: Line = LINES[0]  # matplotlib's linestyle
+    marker: str = MARKERS[0]
+
+
+def colour(spec: str) -> str:
+    """The colour that one normalizer is drawn in where it has the choice: the same in every process.
+
+    >>> colour("spectral_norm"), colour("layer_norm") == colour("layer_norm")
+    ('#0072B2', True)
+    """
+    return FIXED.get(spec.strip()) or OTHERS[_preferred(spec)]
+
+
+def palette(specs: Iterable[str]) -> dict[str, Look]:
+    """The looks of several normalizers, no two alike for up to 52 of them.
+
+    Who comes later by name yields. A variant takes its normalizer's own colour where the plain one is not
+    among them. The main comparison is solid; the less distinct colours are dashed as well.
+
+    >>> [look.colour for look in palette(["none", "weight_norm(gain=true)"]).values()]
+    ['#666666', '#E69F00']
+    """
+    chosen: dict[str, Look] = {}
+    wanted = sorted(set(specs), key=order)
+    own = {spec: _own(spec, wanted) for spec in wanted}
+    reserved = {look for look in own.values() if look}
+    for spec in wanted:
+        start = _preferred(spec)
+        turns = [
+            _other((start + turn) % len(OTHERS), again) for again in range(4) for turn in range(len(OTHERS))
+        ]
+        turns += [Look(c, LINES[again], MARKERS[again]) for again in (1, 2, 3) for c in FIXED.values()]
+        free = (look for look in turns if look not in chosen.values() and look not in reserved)
+        mine = own[spec]
+        chosen[spec] = mine if mine and mine not in chosen.values() else next(free, turns[0])
+    return chosen
+
+
+def _own(spec: str, wanted: list[str]) -> Look | None:
+    """The fixed colour of the main comparison, and of a variant where the plain normalizer is not there."""
+    name = _name(spec)
+    return Look(FIXED[name]) if name in FIXED and (spec == name or name not in wanted) else None
+
+
+def _other(index: int, again: int) -> Look:
+    """One of OTHERS; three of them are solid, three dashed, three dotted, and when used again the next."""
+    kind = (index // 3 + again) % 4
+    return Look(OTHERS[index], LINES[kind], MARKERS[kind])
+
+
+def _name(spec: str) -> str:
+    """The normalizer's name without its options; of a composition, the whole."""
+    try:
+        terms = parse(spec)
+    except UserError:
+        return spec
+    return terms[0].name if len(terms) == 1 else spec
+
+
+def _preferred(spec: str) -> int:
+    return hashlib.sha256(spec.strip().encode()).digest()[0] % len(OTHERS)
+
+
+def label(spec: str) -> str:
+    """A normalizer's or a data set's name as people write it; text that is no spec is given back as it is.
+
+    >>> label("spectral_norm+gradient_penalty(weight=1, kind=one_sided)")
+    'spectral norm + gradient penalty (kind=one sided, weight=1)'
+    """
+    try:
+        return " + ".join(_words(term) for term in parse(spec))
+    except UserError:
+        return spec
+
+
+def _words(term: Spec) -> str:
+    # A class keeps the spelling of its code.
+    return str(term).replace("(", " (", 1).replace("_", " ") if term.name.islower() else str(term)
+
+
+def order(spec: str) -> tuple[int, list[tuple[str, float]]]:
+    """Sort key: the main comparison first, in its order and with its variants, then the others by label.
+
+    >>> sorted(["spectral_norm", "layer_norm(eps=10)", "none", "layer_norm(eps=2)"], key=order)
+    ['none', 'spectral_norm', 'layer_norm(eps=2)', 'layer_norm(eps=10)']
+    """
+    name = _name(spec)
+    return (ORDER.index(name) if name in ORDER else len(ORDER), natural(label(spec)))
+
+
+def natural(text: str) -> list[tuple[str, float]]:
+    """Sort key of text with numbers in it: they sort by value.
+
+    >>> sorted(["lr=0.001, n=10", "lr=0.001, n=5", "lr=1e-05, n=5"], key=natural)
+    ['lr=1e-05, n=5', 'lr=0.001, n=5', 'lr=0.001, n=10']
+    """
+    parts = re.split(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)", text)
+    numbers = [float(number) for number in parts[1::2]]
+    return [*zip(parts[0::2], [*numbers, 0.0], strict=True)]

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from snlab.results import looks
+
+
+def test_the_main_comparison_has_fixed_distinct_colours() -> None:
+    assert [looks.colour(spec) for spec in looks.ORDER] == ["#666666", "#E69F00", "#009E73", "#0072B2"]
+
+
+def test_other_specs_keep_their_colour_in_every_process() -> None:
+    specs = ["layer_norm", "gradient_penalty(weight=1)", "spectral_norm+gradient_penalty"]
+    code = f"from snlab.results.looks import colour; print([colour(s) for s in {specs}])"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert seen == {str([looks.colour(spec) for spec in specs])}
+    assert not set(looks.FIXED.values()) & {looks.colour(spec) for spec in specs}
+
+
+def test_a_palette_tells_all_apart_whatever_the_order() -> None:
+    specs = [*looks.ORDER, *(f"gradient_penalty(weight={w})" for w in range(8))]
+    chosen = looks.palette(specs)
+    assert len({look.colour for look in chosen.values()}) == len(specs) == 12
+    assert chosen == looks.palette(reversed(specs))
+    assert all(chosen[spec] == looks.Look(looks.colour(spec)) for spec in looks.ORDER)
+
+
+def test_lines_and_markers_join_the_colours_where_those_are_hard_to_tell_or_used_up() -> None:
+    specs = [*looks.ORDER, *(f"layer_norm(eps={n})" for n in range(48))]
+    chosen = looks.palette(specs)
+    assert len(set(chosen.values())) == 52
+    assert (
+        len({(look.colour, look.marker) for look in chosen.values()}) == 52
+    )  # the dots differ as the lines do
+    twelve = looks.palette([*looks.ORDER, *(f"layer_norm(eps={n})" for n in range(8))])
+    assert len({look.line for look in twelve.values()}) >= 3
+
+
+def test_a_variant_has_its_normalizers_colour_where_the_plain_one_is_absent() -> None:
+    chosen = looks.palette(["none", "gradient_penalty(weight=10)", "gradient_penalty(weight=2)"])
+    assert chosen["gradient_penalty(weight=2)"].colour == looks.FIXED["gradient_penalty"]
+    assert chosen["gradient_penalty(weight=10)"].colour != looks.FIXED["gradient_penalty"]
+
+
+def test_labels() -> None:
+    assert looks.label("spectral_norm") == "spectral norm"
+    assert looks.label("gradient_penalty(weight=1)") == "gradient penalty (weight=1)"
+    assert looks.label("spectral_norm+gradient_penalty") == "spectral norm + gradient penalty"
+    assert looks.label("not <a> spec(") == "not <a> spec("
+    assert looks.label("My_Clip(limit=0.05)") == "My_Clip(limit=0.05)"  # a class, as it is spelled
+
+
+def test_numbers_sort_by_value() -> None:
+    weights = [10, 2, 0.5, 1]
+    specs = [f"gradient_penalty(weight={w})" for w in weights]
+    assert sorted(specs, key=looks.order) == [f"gradient_penalty(weight={w})" for w in sorted(weights)]
+    rates = ["lr=0.001", "lr=1e-05", "lr=0.0002", "lr=2e-05, n=1"]
+    assert sorted(rates, key=looks.natural) == ["lr=1e-05", "lr=2e-05, n=1", "lr=0.0002", "lr=0.001"]
+
+
+def test_order_puts_the_main_comparison_first() -> None:
+    specs = ["weight_clipping", "spectral_norm", "layer_norm", "gradient_penalty", "none", "weight_norm"]
+    assert sorted(specs, key=looks.order) == [*looks.ORDER, "layer_norm", "weight_clipping"]
