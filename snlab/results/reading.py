@@ -64,7 +64,7 @@ def examined(run: Run) -> Run:
     data: Mapping[str, Any] = run.config.get("data", {})
     if not (isinstance(model, Mapping) and isinstance(data, Mapping)):
         raise TypeError("model and data want settings of their own")
-    _ = run.seed, run.generator_steps, run.rows  # each is read once here, and may fail
+    _ = run.seed, run.generator_steps, run.rows, identity(run.config)  # each is read once, and may fail
     reason = _damage(run)
     return (
         run if reason is None else replace(run, summary=run.summary | {"outcome": DAMAGED, "reason": reason})

@@ -328,3 +328,16 @@ def test_real_data_and_modes_stand_beside_the_samples(lab: Any) -> None:
     runs = [run for run in collect(lab.root).runs if run.dataset == "digits"]
     real, _ = panels("samples", runs)
     assert real.get_title() == "real data\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n\x00\x00", b"no picture"])
+def test_a_damaged_picture_blocks_nothing(content: bytes, lab: Any) -> None:
+    for name in ("none", "spectral_norm"):
+        folder = lab.write(name, 0)
+    (folder / "samples/000200.png").write_bytes(content)
+    ring = lab.write("none", 0, "mixture(kind=ring)")
+    (ring / "samples/real.npy").write_bytes(content)
+    (ring / "samples/modes.npy").write_bytes(content)
+    runs = collect(lab.root).runs
+    assert [axes.get_title() for axes in panels("samples", runs)] == ["none\n"]
+    assert [axes.get_title() for axes in panels("samples", runs, row=1)] == ["none\n"]

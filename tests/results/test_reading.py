@@ -53,6 +53,10 @@ def unreadable(folder: Path, how: str) -> None:
             edit(config, lambda c: c.update(model=3))
         case "seed is a word":
             edit(config, lambda c: c.update(seed_everything="zero"))
+        case "keys are numbers":
+            edit(config, lambda c: c.update({1: 2}))
+        case "config holds itself":
+            config.write_text("model: &m\n  inner: *m\nseed_everything: 0\n")
         case "steps are null":
             edit(config, lambda c: c.update(generator_steps=None))
         case "summary is cut":
@@ -66,7 +70,8 @@ def unreadable(folder: Path, how: str) -> None:
 
 UNREADABLE = [
     "config is gone", "only checkpoints", "config is no YAML", "config is a list", "config is not UTF-8",
-    "config is deep", "model is a number", "seed is a word", "steps are null", "summary is cut",
+    "config is deep", "model is a number", "seed is a word", "steps are null", "keys are numbers",
+    "config holds itself", "summary is cut",
     "summary is a list", "metrics are a folder",
 ]  # fmt: skip
 

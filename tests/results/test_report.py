@@ -97,14 +97,20 @@ def test_what_is_missing_is_said_in_place_of_a_figure(lab: Any) -> None:
     assert "no run logged sigma/exact/LAYER" in shown
 
 
-def test_written_in_one_piece(demo: list[Run], text: str, tmp_path: Path) -> None:
+def test_written_in_one_piece(demo: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "snlab.results.report.page", lambda runs, skipped: f"σ of {len(runs)} runs, {skipped}"
+    )
     out = tmp_path / "new" / "report.html"
     report(demo, out)
-    assert out.read_text(encoding="utf-8") == text
+    assert out.read_text(encoding="utf-8") == "σ of 12 runs, ()"
     assert [path.name for path in out.parent.iterdir()] == ["report.html"]
 
 
-def test_an_unwritable_place_is_a_users_mistake(demo: list[Run], tmp_path: Path) -> None:
+def test_an_unwritable_place_is_a_users_mistake(
+    demo: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snlab.results.report.page", lambda runs, skipped: "")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         report(demo[:1], tmp_path / "file" / "report.html")

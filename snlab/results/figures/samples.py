@@ -36,7 +36,7 @@ def samples(runs: Sequence[Run]) -> Figure:
     )
     for band, row, original, count in zip(bands, rows, real, lines, strict=True):
         grid = band.subplots(count, COLUMNS if count > 1 else max(len(row.groups) + 1, 3), squeeze=False)
-        modes = _points(_left([run for g in row.groups for run in g.runs], MODES))
+        modes = _left([run for g in row.groups for run in g.runs], MODES)
         reach = _reach(row.groups, original)
         places = iter(grid.flat)
         if original is not None:
@@ -70,17 +70,26 @@ def last_sample(run: Run) -> Path | None:
 def shown(g: Group) -> tuple[Run, Path] | None:
     """The last sample of the first seed that finished and left one, else of the first that left any."""
     found = ((run, last_sample(run)) for run in (*g.finished, *g.whole))
-    return next(((run, path) for run, path in found if path is not None), None)
+    return next(((run, path) for run, path in found if path is not None and _read(path) is not None), None)
 
 
 def _left(runs: Sequence[Run], name: str) -> Path | None:
     """The first file that one of the runs left beside its samples under this name."""
     paths = (path for run in runs for path in sorted((run.folder / SAMPLES).glob(f"{name}.*")))
-    return next(paths, None)
+    return next((path for path in paths if _read(path) is not None), None)
 
 
-def _points(path: Path | None) -> np.ndarray | None:
-    return None if path is None else np.load(path, allow_pickle=False)
+def _read(path: Path) -> np.ndarray | None:
+    """An image, or points (n, d); None where the file is damaged."""
+    from matplotlib.image import imread
+
+    try:
+        if path.suffix == ".png":
+            return np.asarray(imread(path))
+        points = np.load(path, allow_pickle=False)
+    except (EOFError, OSError, SyntaxError, ValueError):  # Pillow calls a broken PNG a SyntaxError
+        return None
+    return points if points.ndim == 2 and points.shape[1] >= 2 else None
 
 
 def _reach(groups: Sequence[Group], real: Path | None) -> float:
@@ -89,31 +98,40 @@ def _reach(groups: Sequence[Group], real: Path | None) -> float:
     Where they are not known, nearly all points of the better half of the clouds.
     """
     if real is not None and real.suffix == ".npy":
-        return 1.1 * float(np.abs(np.load(real, allow_pickle=False)[:, :2]).max())
+        return 1.1 * float(np.abs(_points(real)).max())
     paths = [found[1] for g in groups if (found := shown(g)) and found[1].suffix == ".npy"]
-    clouds = [np.load(path, allow_pickle=False) for path in paths]
-    finite = [np.abs(cloud[np.isfinite(cloud)]) for cloud in clouds]
+    finite = [np.abs(cloud[np.isfinite(cloud)]) for cloud in map(_points, paths)]
     reaches = [float(np.quantile(cloud, 0.99)) for cloud in finite if cloud.size]
     return 1.3 * float(np.median(reaches)) if reaches else 1.0
 
 
-def _draw(axes: Axes, path: Path, colour: str, modes: np.ndarray | None, reach: float) -> float:
-    """An image, or points over rings about the modes; returns the share of points outside of the square."""
-    from matplotlib.image import imread
+def _points(path: Path) -> np.ndarray:
+    """(n, 2), the first two coordinates of what ``_read`` has found whole."""
+    return _whole(path)[:, :2]
 
+
+def _whole(path: Path) -> np.ndarray:
+    found = _read(path)
+    assert found is not None
+    return found
+
+
+def _draw(axes: Axes, path: Path, colour: str, modes: Path | None, reach: float) -> float:
+    """An image, or points over crosses at the modes; returns the share of points outside of the square."""
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set(visible=True, color="#cccccc")
     if path.suffix == ".png":
-        axes.imshow(imread(path), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.imshow(_whole(path), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         return 0.0
-    points = np.load(path, allow_pickle=False)
     if modes is not None:
-        axes.plot(modes[:, 0], modes[:, 1], "+", color="#D00000", markersize=6, markeredgewidth=1, zorder=3)
+        x, y = _points(modes).T
+        axes.plot(x, y, "+", color="#D00000", markersize=6, markeredgewidth=1, zorder=3)
+    points = _points(path)
     axes.scatter(points[:, 0], points[:, 1], s=3, color=colour, alpha=0.5, linewidths=0, zorder=2)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    inside = (np.abs(points[:, :2]) <= reach).all(axis=1)  # what is no number is outside
+    inside = (np.abs(points) <= reach).all(axis=1)  # what is no number is outside
     return 1 - float(inside.mean()) if len(inside) else 0.0
 
 

@@ -97,7 +97,8 @@ def _table(
 def _head(g: Group) -> list[Cell]:
     model = g.runs[0].config.get("model", {})
     counts = {outcome: len(g.of(outcome)) for outcome in OUTCOMES}
-    outcomes = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n)
+    found = dict.fromkeys([*OUTCOMES, *(run.outcome for run in g.runs)])
+    outcomes = ", ".join(f"{len(g.of(outcome))} {outcome}" for outcome in found if g.of(outcome))
     words = [Cell(str(text)) for text in (g.dataset, model.get("network", ""), model.get("loss", ""))]
     failures = rounded(100 * g.failures, decimals=0)[0]
     return [
@@ -152,16 +153,16 @@ def _title(groups: Sequence[Group]) -> str:
 
 
 def _notes(runs: Sequence[Run], groups: Sequence[Group], skipped: Sequence[Skipped]) -> list[str]:
-    counts = {outcome: sum(len(g.of(outcome)) for g in groups) for outcome in OUTCOMES}
     notes = []
     if any(len(g.finished) > 1 for g in groups):
         notes.append("mean ± standard deviation over the seeds that finished; σ is pooled over them")
     notes += _single(groups)
-    if counts[DIVERGED]:
+    if any(g.of(DIVERGED) for g in groups):
         notes.append("a diverged run counts as the worst score: not in the mean, and never best")
-    left_out = counts[KILLED] + counts[UNFINISHED] + counts[FAILED]
+    left_out = [run for g in groups for run in g.runs if run.outcome not in (FINISHED, DIVERGED, DAMAGED)]
     if left_out:
-        notes.append(f"{left_out} unfinished, killed or failed: left out of the scores")
+        ends = ", ".join(dict.fromkeys(run.outcome for run in left_out))
+        notes.append(f"{len(left_out)} left out of the scores: {ends}")
     notes += damage_note(run for g in groups for run in g.runs)
     notes += skipped_note(skipped)
     if repeats := sum(g.repeats for g in groups):
