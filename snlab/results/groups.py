@@ -6,11 +6,13 @@ differ in more than the normalizer, the difference is their setting, and only on
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from snlab.core.registry import label
 from snlab.results import looks
 from snlab.results.reading import DAMAGED
 from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, OVER, Run, identity
@@ -86,6 +88,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
             trials.setdefault(identity({**run.config, "seed_everything": None}), []).append(run)
         settings = _settings([trial[0].config for trial in trials.values()])
         found = [_group(dataset, trial, text) for trial, text in zip(trials.values(), settings, strict=True)]
+        found = _told_apart(found, list(trials))
         groups += sorted(found, key=lambda g: (looks.natural(g.setting), looks.order(g.normalizer)))
     return groups
 
@@ -107,14 +110,28 @@ def _group(dataset: str, trial: list[Run], setting: str) -> Group:
     return Group(dataset, trial[0].normalizer, setting, runs, len(trial) - len(runs))
 
 
+def _told_apart(groups: list[Group], identities: list[str]) -> list[Group]:
+    """Groups that share their name and setting, as classes of one name in two modules do, each get a mark."""
+    shared = Counter((g.normalizer, g.setting) for g in groups)
+    return [
+        replace(g, normalizer=f"{g.normalizer} @{name[:7]}") if shared[g.normalizer, g.setting] > 1 else g
+        for g, name in zip(groups, identities, strict=True)
+    ]
+
+
 def _settings(configs: list[dict[str, Any]]) -> list[str]:
     """For each configuration, what tells it from the others besides seed, data set and normalizer."""
     flat = [_flatten(config) for config in configs]
     named = ("seed_everything", "data.dataset", "model.normalizer")
     keys = [key for key in sorted(set().union(*flat)) if not key.startswith(named) and _computes(key)]
     differing = [key for key in keys if len({str(config.get(key)) for config in flat}) > 1]
-    texts = [{key: f"{key.removeprefix('model.')}={config.get(key)}" for key in differing} for config in flat]
-    return [", ".join(text.values()) for text in texts]
+    names = {key: key.removeprefix("model.") for key in differing}
+    return [", ".join(f"{names[key]}={_said(config.get(key))}" for key in differing) for config in flat]
+
+
+def _said(value: Any) -> str:
+    """A setting's value in words: a class as one would call it."""
+    return f"[{', '.join(map(label, value))}]" if isinstance(value, list) else label(value)
 
 
 def _computes(key: str) -> bool:
@@ -128,7 +145,6 @@ def _computes(key: str) -> bool:
 def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        flat |= (
-            _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-        )
+        deeper = isinstance(value, Mapping) and "class_path" not in value
+        flat |= _flatten(value, f"{prefix}{key}.") if deeper else {f"{prefix}{key}": value}
     return flat

@@ -12,6 +12,7 @@ from snlab.results.extractors import extractors
 from snlab.results.groups import by_dataset, group
 from snlab.results.notes import extractor_notes
 from snlab.results.reading import collect, ratio_name, records, sigmas
+from snlab.results.tables import make
 from snlab.tracking.run_folder import DIVERGED, FINISHED, UNFINISHED, Run
 
 
@@ -36,6 +37,28 @@ def test_what_differs_besides_the_normalizer_names_the_group(lab: Any) -> None:
     assert first.setting == "adam.lr=0.0002, loss=standard"
     assert second.setting == "adam.lr=0.001, loss=hinge"
     assert second.label == "none [adam.lr=0.001, loss=hinge]"
+
+
+def test_two_classes_of_one_name_are_two_rows_that_one_can_tell(lab: Any) -> None:
+    for module in ("mine", "yours"):
+        clip = {"class_path": f"{module}.Clip", "init_args": {"limit": 1}}
+        for seed in (0, 1):
+            lab.write(clip, seed, name=f"{module}{seed}")
+    first, second = group(collect(lab.root).runs)
+    assert len(first.runs) == len(second.runs) == 2
+    assert first.label != second.label
+    assert {g.label.split(" @")[0] for g in (first, second)} == {"Clip(limit=1)"}
+    (table,) = make("normalizers", collect(lab.root).runs)
+    assert [row[0].text for row in table.rows] == [first.label, second.label]  # and none as not run
+
+
+def test_classes_in_a_setting_read_as_called(lab: Any) -> None:
+    for limit in (1, 2):
+        part = {"class_path": "a.Decay", "init_args": {"limit": limit}}
+        lab.write("none", 0, name=str(limit), schedule=part, parts=[part])
+    assert [g.setting for g in group(collect(lab.root).runs)] == [
+        "parts=[Decay(limit=1)], schedule=Decay(limit=1)", "parts=[Decay(limit=2)], schedule=Decay(limit=2)",
+    ]  # fmt: skip
 
 
 def test_where_a_run_landed_and_ran_is_no_setting(lab: Any) -> None:

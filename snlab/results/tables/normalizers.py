@@ -78,7 +78,8 @@ def _table(
         ]
         rows.append((looks.order(g.normalizer), [*_head(g), *cells]))
     notes = _notes(runs, groups, skipped)
-    absent = [name for name in everywhere if name not in {g.normalizer for g in groups}]
+    present = {run.normalizer for run in runs}
+    absent = [name for name in everywhere if name not in present]
     settings = [g.setting for g in groups]
     if any(settings):  # the rows are in their settings' order; none is the absent ones' own
         notes += [f"not run on this data set: {', '.join(map(looks.label, absent))}"] if absent else []
