@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -97,7 +98,7 @@ def _discriminator(runs: Sequence[Run]) -> Iterator[Measure]:
     ]
     for key, header, name, text, pool in pools:
         column = Column(key, header, "", text, DISCRIMINATOR, "number")
-        yield Measure(column, lambda run, name=name: sigmas(run, name), pool=pool, digits=4)  # type: ignore[misc]
+        yield Measure(column, partial(sigmas, prefix=name), pool=pool, digits=4)
     for name, header, text in [
         (names.LIPSCHITZ_PRODUCT, "Lipschitz bound", "product of the layers' norms as maps, at the end"),
         (names.LIPSCHITZ_GRADIENT_MAX, "‖∇f‖ max", "largest gradient of the logit over the probe"),

@@ -34,7 +34,8 @@ def _html_panel(table: Table) -> str:
     def line(row: Sequence[Cell]) -> str:
         label, *others = row
         cells = [cell("td", _html_cell(c), i) for i, c in enumerate(others, 1)]
-        return f"<tr>{cell('th', html.escape(label.full), 0, ' scope=row')}{''.join(cells)}</tr>"
+        head = cell("th", html.escape(label.full), 0, " scope='row'")
+        return f"<tr>{head}{''.join(cells)}</tr>"
 
     head = "".join(
         cell("th", title(c), i, f" scope='col' title='{html.escape(c.help, quote=True)}'")
