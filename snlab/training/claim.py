@@ -15,6 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from snlab.core import registry
 from snlab.core.errors import UserError
 from snlab.tracking.run_folder import CONFIG, METRICS, OVER, Run, RunWriter, identity
 from snlab.training.build import canonical
@@ -85,8 +86,7 @@ class Claim:
 
 def _word(value: Any) -> str:
     """A name with its options as part of a file name."""
-    text = value if isinstance(value, str) else str(value.get("class_path", "custom")).rsplit(".", 1)[-1]
-    return re.sub(r"[^\w.+=-]+", "_", text).strip("_")[:80]
+    return re.sub(r"[^\w.+=-]+", "_", registry.label(value)).strip("_")[:80]
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:
