@@ -138,11 +138,11 @@ class FitCLI(LightningCLI):
         self.callbacks: list[Callback] = listed(self.config_init["trainer"]["callbacks"])
 
     def trainer_with(
-        self, callbacks: Sequence[Callback], plugins: Sequence[Any], folder: Path, **kwargs: Any
+        self, callbacks: Sequence[Callback], plugins: Sequence[Any], folder: Path | None = None, **kwargs: Any
     ) -> Trainer:
         """The trainer that the configuration describes, with ``callbacks`` after the user's own.
 
-        What it profiles is written to ``folder``. UserError where it asks for devices that are not there.
+        What it profiles is written to ``folder``, if any. UserError where it asks for what is not there.
         """
         options = self.config_init["trainer"]
         plugins = [*plugins, *([SyncBatchNorm()] if options["sync_batchnorm"] else [])]
@@ -160,7 +160,7 @@ class FitCLI(LightningCLI):
                 check_val_every_n_epoch=None,
                 **kwargs,
             )
-        except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
         # Lightning takes it from a job's environment, whose other tasks may be runs of their own.
         rank_zero_only.rank = trainer.global_rank  # type: ignore[attr-defined]
@@ -186,9 +186,7 @@ def _sources(settings: dict[str, Any]) -> dict[str, str]:
     found = sources({key: value for key, value in settings.items() if key != "sources"})
     for name, digest in settings["sources"].items():
         if found.get(name, digest) != digest:
-            rank_zero_warn(
-                f"{name} is not what it was when this configuration was written: a trial of its own"
-            )
+            rank_zero_warn(f"{name} has changed since this configuration was written: this is another trial")
     return found
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def _named_before(runs: Path, words: str, name: str) -> list[Path]:
     return [folder for folder in found if _identity_in(folder) == name]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _identity_in(folder: Path) -> str | None:
     try:
         return _identity_of(Run.read(folder))

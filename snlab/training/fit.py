@@ -8,9 +8,9 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from snlab.callbacks.checkpoint import Checkpoint
 from snlab.callbacks.fidelity import Fidelity
@@ -74,9 +74,7 @@ def fit(arguments: Sequence[str]) -> Run:
         cli.model.check_sharding(trainer.world_size)
         if over is not None and not anew:
             if trainer.is_global_zero:
-                print(
-                    f"{over.outcome} before, not trained again (--again trains it from the start)", flush=True
-                )
+                print(f"{over.outcome} before, not trained again (--again does, from the start)", flush=True)
             replay(over, options, cli.settings)
             return over
         if not trainer.is_global_zero:
@@ -131,7 +129,7 @@ def _train(
     except RuntimeError as error:
         if "Error(s) in loading state_dict" in str(error):
             raise UserError(
-                f"{checkpoint} is of another version of snlab, or of your own code; --again trains from the start"
+                f"{checkpoint} fits other code, of snlab or your own; --again trains from the start"
             ) from error
         if not peer_lost(error):
             raise

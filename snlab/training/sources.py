@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,8 +14,8 @@ LIBRARIES = {"snlab", "torch", "pytorch_lightning", "lightning", "lightning_fabr
 
 def find_from_working_directory() -> None:
     """Have modules found in the working directory, after all others, as ``python -m`` finds them there."""
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())
+    if str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.append(str(Path.cwd()))
 
 
 def sources(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, PyTorchProfiler, SimpleProfiler
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from snlab.core import names
 from snlab.core.errors import UserError, nearest
@@ -61,9 +62,9 @@ OPTIONS: dict[str, str | None] = {
     "enable_checkpointing": _SAVED,
     "enable_progress_bar": "snlab shows its own progress",
     "enable_model_summary": HONOURED,
-    "accumulate_grad_batches": "--model.batch_size and --model.n_dis say how many samples and updates there are",
-    "gradient_clip_val": "an update is optimised by hand; --model.normalizer says what controls the discriminator",
-    "gradient_clip_algorithm": "an update is optimised by hand, and clips nothing",
+    "accumulate_grad_batches": "--model.batch_size says how many samples make an update",
+    "gradient_clip_val": "nothing is clipped; --model.normalizer is what controls the discriminator",
+    "gradient_clip_algorithm": "nothing is clipped; --model.normalizer is what controls the discriminator",
     "deterministic": HONOURED,
     "benchmark": HONOURED,
     "inference_mode": _MEASURED,
@@ -123,8 +124,9 @@ def _check_name(option: str, value: Any, known: Sequence[str] | Mapping[str, Any
 
 def seconds(max_time: Any) -> float | None:
     """``trainer.max_time`` in seconds, None where there is none; UserError where it reads as no time."""
+    given = yaml.safe_load(max_time) if isinstance(max_time, str) and max_time.startswith("{") else max_time
     try:
-        return Timer(duration=max_time).time_remaining()
+        return Timer(duration=given).time_remaining()
     except (MisconfigurationException, TypeError) as error:
         raise UserError(
             f"trainer.max_time is {max_time}; DD:HH:MM:SS is wanted, or a mapping as in {{minutes: 90}}"
@@ -145,9 +147,8 @@ def check_callback_class(found: type) -> None:
     """UserError for a callback of Lightning's that would not work here."""
     for base in found.__mro__:
         if base.__module__.startswith(("pytorch_lightning.", "lightning.")) and base.__name__ in CALLBACKS:
-            raise UserError(
-                f"trainer.callbacks: {found.__name__} has no place here: {CALLBACKS[base.__name__]}"
-            )
+            instead = CALLBACKS[base.__name__]
+            raise UserError(f"trainer.callbacks: {found.__name__} has no place here: {instead}")
 
 
 def check_monitors(callbacks: Sequence[Callback], logged: set[str]) -> None:
