@@ -132,8 +132,11 @@ class FitCLI(LightningCLI):
         """
         try:
             self.config_init = self.parser.instantiate(self.config)
-        except MisconfigurationException as error:
-            raise UserError(" ".join(str(error).split())) from error
+        except (MisconfigurationException, ValueError) as error:
+            # Of a class that class_path names; of a ValueError of that class, the parser tells as the cause.
+            if not isinstance(error, MisconfigurationException) and error.__cause__ is None:
+                raise
+            raise UserError(" ".join(str(error.__cause__ or error).split())) from error
         self.datamodule, self.model = self.config_init["data"], self.config_init["model"]
         self.callbacks: list[Callback] = listed(self.config_init["trainer"]["callbacks"])
 
