@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from snlab.core.errors import UserError
 from snlab.results.findings import findings
 from snlab.results.report import report
 from snlab.results.tables import make, render
@@ -26,10 +25,6 @@ def demo(folder: Path, fast: bool = False, workers: int | None = None) -> int:
     processes of one thread are faster than one of two.
     """
     folder = folder if folder.name not in ("", "..") else folder.resolve()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--runs {folder} cannot be written: {error.strerror}") from error
     sweep = replace(read_sweep("demo"), name=folder.name)
     if fast:
         sweep = _shortened(sweep)
