@@ -41,14 +41,16 @@ class Claim:
         runs = Path(settings["runs"])
         words = f"{_word(settings['data']['dataset'])}-{_word(settings['model']['normalizer'])}"
         words = f"{words}-seed{settings['seed_everything']}"
-        # The trial's folder may have been named by another spelling of the same options.
-        there = sorted(runs.glob(f"*-{name}")) or _named_before(runs, words, name)
+        with _told(runs, "read"):
+            # The trial's folder may have been named by another spelling of the same options.
+            there = sorted(runs.glob(f"*-{name}")) or _named_before(runs, words, name)
         return cls(settings, name, there[0] if there else runs / f"{words}-{name}")
 
     def finished(self) -> Run | None:
         """The run, where it is over already; UserError where the folder holds another configuration."""
-        if not (self.folder / CONFIG).exists():
-            return None
+        with _told(self.folder, "read"):
+            if not (self.folder / CONFIG).exists():
+                return None
         run = Run.read(self.folder)
         if _identity_of(run) != self.identity:
             raise UserError(
@@ -65,7 +67,7 @@ class Claim:
             anew: move aside what the folder holds, and begin an empty one.
         """
         with ExitStack() as kept:
-            try:
+            with _told(self.folder, "written"):
                 if anew:
                     self._move_aside()
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,23 +79,32 @@ class Claim:
                     raise UserError(
                         f"run folder {self.folder} holds this run, unfinished; add --resume to go on with it"
                     )
-            except Timeout:
-                raise UserError(f"run folder {self.folder} is in use by another process") from None
-            except OSError as error:
-                raise UserError(f"run folder {self.folder} cannot be written: {error.strerror}") from error
             yield writer
 
     @property
     def repeats(self) -> int:
         """How often the run was begun anew."""
         folder = self.folder.resolve()
-        return len(list(folder.parent.glob(f"{escape(folder.name)}{BEFORE}*")))
+        names = [path.name for path in folder.parent.glob(f"{escape(folder.name)}{BEFORE}*")]
+        numbers = [name.rpartition(BEFORE)[2] for name in names]
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
     def _move_aside(self) -> None:
         folder = self.folder.resolve()  # where a sweep links to another's run
         if (folder / CONFIG).exists():
             with FileLock(folder / LOCK, timeout=0):
                 folder.rename(f"{folder}{BEFORE}{self.repeats + 1}")
+
+
+@contextmanager
+def _told(folder: Path, what: str) -> Iterator[None]:
+    """Inside, UserError where ``folder`` is in use, or the system does not let it be read or written."""
+    try:
+        yield
+    except Timeout:
+        raise UserError(f"run folder {folder} is in use by another process") from None
+    except OSError as error:
+        raise UserError(f"run folder {folder} cannot be {what}: {error.strerror}") from error
 
 
 def _named_before(runs: Path, words: str, name: str) -> list[Path]:

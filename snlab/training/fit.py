@@ -138,7 +138,9 @@ def _train(
         leave_process_group()
     if trainer.global_step >= cli.settings["generator_steps"]:
         return FINISHED, None
-    return STOPPED, _stopped_by(cli.callbacks)
+    if trainer.should_stop:
+        return STOPPED, _stopped_by(cli.callbacks)
+    return KILLED, "Lightning ended the training"
 
 
 def _stopped_by(callbacks: Sequence[Callback]) -> str:
