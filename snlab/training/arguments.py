@@ -28,7 +28,7 @@ from snlab.training.sources import find_from_working_directory, named, sources
 from snlab.training.trainer_options import (
     DEFAULTS,
     PROFILERS,
-    check_callback_class,
+    check_callback,
     check_trainer,
     listed,
 )
@@ -112,7 +112,7 @@ class FitCLI(LightningCLI):
         self.config = parser.parse_args(args)
         _check_seed(self.config["seed_everything"])
         for callback in listed(self.config["trainer"]["callbacks"]):
-            check_callback_class(named(callback["class_path"]))
+            check_callback(named(callback["class_path"]), callback.get("init_args") or {})
         try:
             dumped = parser.dump(self.config, skip_unset=False, format="yaml")
         except ValueError as error:  # an object of a user's class that cannot be written down

@@ -143,12 +143,17 @@ def listed(callbacks: Any) -> list[Any]:
     return list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
 
 
-def check_callback_class(found: type) -> None:
-    """UserError for a callback of Lightning's that would not work here."""
+def check_callback(found: type, arguments: Mapping[str, Any]) -> None:
+    """UserError for a callback of Lightning's that would not work here, with these arguments."""
     for base in found.__mro__:
         if base.__module__.startswith(("pytorch_lightning.", "lightning.")) and base.__name__ in CALLBACKS:
             instead = CALLBACKS[base.__name__]
             raise UserError(f"trainer.callbacks: {found.__name__} has no place here: {instead}")
+    if arguments.get("check_on_train_epoch_end"):
+        raise UserError(
+            f"trainer.callbacks: {found.__name__}'s check_on_train_epoch_end has no meaning here: "
+            "a run has no epochs, and a number is looked at whenever it is measured"
+        )
 
 
 def check_monitors(callbacks: Sequence[Callback], logged: set[str]) -> None:

@@ -199,6 +199,12 @@ def test_a_dry_run_prints_every_run_their_number_and_the_cost(tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
+STOPPING = {
+    "class_path": "pytorch_lightning.callbacks.EarlyStopping",
+    "init_args": {"monitor": "fid/nothing"},
+}
+
+
 @pytest.mark.parametrize(
     ("parameter", "said"),
     [
@@ -206,6 +212,10 @@ def test_a_dry_run_prints_every_run_their_number_and_the_cost(tmp_path, capsys):
         ({"trainer.gradient_clip_val": {"values": [0.5, 1]}}, "value 0.5: trainer.gradient_clip_val"),
         ({"trainer.max_steps": {"values": [5]}}, "generator_steps"),
         ({"trainer.callbacks": {"values": ["ModelCheckpoint"]}}, "--checkpoint_every"),
+        (
+            {"config": {"values": [{"trainer": {"callbacks": [STOPPING]}}]}},
+            "EarlyStopping monitors 'fid/nothing', which this run never logs",
+        ),
         ({"seed_everything": {"values": [0, -1]}}, "seed_everything is -1"),
         ({"model.decay_from": {"values": [3, 5]}}, "value 5: model.decay_from is 5, beyond the run's end"),
         ({"measure.fidelity": {"values": ["inception"]}}, "download https://"),

@@ -14,7 +14,7 @@ from snlab.core.errors import UserError
 from snlab.training.arguments import FitCLI
 from snlab.training.trainer_options import (
     OPTIONS,
-    check_callback_class,
+    check_callback,
     check_monitors,
     check_trainer,
     listed,
@@ -157,8 +157,15 @@ def test_callbacks_are_one_or_many_or_none():
 @pytest.mark.parametrize("found", [ModelCheckpoint, OwnCheckpoint])
 def test_a_callback_that_would_do_a_runs_own_work_is_refused(found):
     with pytest.raises(UserError, match=rf"{found.__name__} has no place here: .*--checkpoint_every"):
-        check_callback_class(found)
-    check_callback_class(LearningRateMonitor)
+        check_callback(found, {})
+    check_callback(LearningRateMonitor, {"logging_interval": None})
+
+
+def test_an_epoch_to_check_at_the_end_of_is_refused():
+    check_callback(EarlyStopping, {"monitor": "x", "check_on_train_epoch_end": None})
+    check_callback(EarlyStopping, {"monitor": "x", "check_on_train_epoch_end": False})
+    with pytest.raises(UserError, match="a run has no epochs"):
+        check_callback(EarlyStopping, {"monitor": "x", "check_on_train_epoch_end": True})
 
 
 def test_what_is_monitored_has_to_be_a_number_that_the_run_logs():
