@@ -126,8 +126,11 @@ def seconds(max_time: Any) -> float | None:
     """``trainer.max_time`` in seconds, None where there is none; UserError where it reads as no time."""
     given = yaml.safe_load(max_time) if isinstance(max_time, str) and max_time.startswith("{") else max_time
     try:
-        return Timer(duration=given).time_remaining()
-    except (MisconfigurationException, TypeError) as error:
+        left = Timer(duration=given).time_remaining()
+        if left is not None and left < 0:
+            raise ValueError
+        return left
+    except (MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(
             f"trainer.max_time is {max_time}; DD:HH:MM:SS is wanted, or a mapping as in {{minutes: 90}}"
         ) from error

@@ -117,6 +117,7 @@ def test_what_is_honoured_passes(option, value, defaults):
         ("profiler", "xla", "trainer.profiler is xla"),
         ("max_time", "90", "DD:HH:MM:SS is wanted"),
         ("max_time", {"minuets": 90}, "DD:HH:MM:SS is wanted"),
+        ("max_time", {"minutes": -90}, "DD:HH:MM:SS is wanted"),
         ("precision", "16-mixed", "32-true and bf16-mixed are supported"),
     ],
 )
