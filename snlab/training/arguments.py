@@ -91,7 +91,7 @@ class FitCLI(LightningCLI):
             "--sources",
             type=dict[str, str],
             default={},
-            help="Digests of your own code; filled in.",
+            help="Digests of your own code; filled in by itself.",
         )
         parser.add_argument(
             "--checkpoint_every",
@@ -145,11 +145,13 @@ class FitCLI(LightningCLI):
     ) -> Trainer:
         """The trainer that the configuration describes, with ``callbacks`` after the user's own.
 
-        What it profiles is written to ``folder``, if any. UserError where it asks for what is not there.
+        What it profiles is written to ``folder``; without one, nothing is. UserError where it asks for what is not there.
         """
         options = self.config_init["trainer"]
         plugins = [*plugins, *([SyncBatchNorm()] if options["sync_batchnorm"] else [])]
-        if options["profiler"] in PROFILERS:
+        if folder is None:
+            kwargs["profiler"] = None
+        elif options["profiler"] in PROFILERS:
             kwargs["profiler"] = PROFILERS[options["profiler"]](dirpath=folder, filename="profile")
         try:
             found = strategy(options["accelerator"], options["devices"], options["num_nodes"])

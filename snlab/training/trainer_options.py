@@ -146,9 +146,12 @@ def listed(callbacks: Any) -> list[Any]:
     return list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
 
 
-def check_callback(found: type, arguments: Mapping[str, Any]) -> None:
-    """UserError for a callback of Lightning's that would not work here, with these arguments."""
-    for base in found.__mro__:
+def check_callback(found: Any, arguments: Mapping[str, Any]) -> None:
+    """UserError for a callback of Lightning's that would not work here, with these arguments.
+
+    ``found`` is its class, or a function that makes it.
+    """
+    for base in getattr(found, "__mro__", ()):
         if base.__module__.startswith(("pytorch_lightning.", "lightning.")) and base.__name__ in CALLBACKS:
             instead = CALLBACKS[base.__name__]
             raise UserError(f"trainer.callbacks: {found.__name__} has no place here: {instead}")

@@ -160,6 +160,7 @@ def test_a_callback_that_would_do_a_runs_own_work_is_refused(found):
     with pytest.raises(UserError, match=rf"{found.__name__} has no place here: .*--checkpoint_every"):
         check_callback(found, {})
     check_callback(LearningRateMonitor, {"logging_interval": None})
+    check_callback(lambda: LearningRateMonitor(), {})  # a function that makes one
 
 
 def test_an_epoch_to_check_at_the_end_of_is_refused():
