@@ -145,7 +145,7 @@ class FitCLI(LightningCLI):
     ) -> Trainer:
         """The trainer that the configuration describes, with ``callbacks`` after the user's own.
 
-        It profiles only where there is a ``folder`` to write to. UserError where it asks for what is not there.
+        It profiles only where there is a ``folder`` to write to. UserError where it asks for what is missing.
         """
         options = self.config_init["trainer"]
         plugins = [*plugins, *([SyncBatchNorm()] if options["sync_batchnorm"] else [])]
