@@ -65,7 +65,7 @@ def _main(arguments: list[str]) -> int:
 
 
 def fit(arguments: Sequence[str]) -> int:
-    from snlab.tracking.run_folder import KILLED, LOST, UNFINISHED
+    from snlab.tracking.run_folder import KILLED, LOST, TIME_IS_UP, UNFINISHED
     from snlab.training.fit import fit as train
 
     run = train(arguments)
@@ -77,7 +77,10 @@ def fit(arguments: Sequence[str]) -> int:
     if run.outcome != KILLED:
         return 0
     print("snlab: the same command with --resume goes on from there", file=sys.stderr)
-    codes = {"stopped by SIGTERM": REQUEUE, "stopped by SIGUSR1": REQUEUE, LOST: PROCESS_LOST}
+    codes = {
+        **dict.fromkeys(("stopped by SIGTERM", "stopped by SIGUSR1", TIME_IS_UP), REQUEUE),
+        LOST: PROCESS_LOST,
+    }
     return codes.get(reason or "", INTERRUPTED)
 
 

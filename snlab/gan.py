@@ -182,7 +182,8 @@ class GAN(LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizers = [self.generator_adam.optimizer(self.generator), self.adam.optimizer(self.discriminator)]
-        return optimizers, [LambdaLR(optimizer, self._learning_rate_factor) for optimizer in optimizers]
+        schedulers = [LambdaLR(optimizer, self._learning_rate_factor) for optimizer in optimizers]
+        return optimizers, [{"scheduler": scheduler, "interval": "step"} for scheduler in schedulers]
 
     def _learning_rate_factor(self, generator_step: int) -> float:
         total = self.trainer.max_steps

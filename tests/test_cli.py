@@ -137,10 +137,18 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, said, runs, tmp_path, 
     assert not (tmp_path / "runs").exists()  # nothing was begun
 
 
-def test_an_unwritable_run_folder(tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    assert main(["fit", *QUICK, "--runs", str(tmp_path / "file")]) == 2
-    assert "cannot be written" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "place",
+    [("--runs", "FILE"), ("--runs", "/proc/nowhere"), ("--run_folder", "x" * 300), ("--runs", "y" * 300)],
+    ids=["below a file", "in /proc", "a name too long", "a folder's name too long"],
+)
+def test_an_unwritable_run_folder(place, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_text("")
+    assert main(["fit", *QUICK, *place]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("snlab: run folder ")
+    assert "cannot be " in line
 
 
 def test_fit_help_names_every_group():

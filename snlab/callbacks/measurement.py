@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
 
 from snlab.core.errors import UserError
 
@@ -89,9 +91,46 @@ class Measurement(Callback, ABC):
 
 
 def log(trainer: Trainer, metrics: Metrics) -> None:
-    """Hand ``metrics`` to every logger, at the present generator step; lists only to those that take them."""
+    """Hand ``metrics`` to every logger, at the present generator step; lists only to those that take them.
+
+    The numbers among them become ``trainer.callback_metrics``.
+    """
     numbers = {name: value for name, value in metrics.items() if not isinstance(value, list)}
+    trainer.callback_metrics.update({n: torch.tensor(v, dtype=torch.float64) for n, v in numbers.items()})
     for logger in trainer.loggers:
         taken = metrics if hasattr(logger, "log_samples") else numbers
         if taken:
             logger.log_metrics(taken, step=trainer.global_step)  # type: ignore[arg-type]
+
+
+class AfterMeasurements(Callback):
+    """Tells other callbacks of new numbers, by the hook that Lightning calls after a validation.
+
+    By then ``trainer.callback_metrics`` holds them, in every process of the run. A callback that monitors one
+    (EarlyStopping does) is told where that one is new. Stands behind every measurement.
+
+    Args:
+        listeners: who is told.
+        measurements: whose numbers they are.
+    """
+
+    def __init__(self, listeners: Sequence[Callback], measurements: Sequence[Measurement]) -> None:
+        self.listeners = listeners
+        self.measurements = measurements
+        self._known: dict[str, Tensor] = {}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not self.listeners or not any(
+            due(trainer.global_step, one.every, trainer.max_steps) for one in self.measurements
+        ):
+            return
+        known, self._known = self._known, dict(trainer.callback_metrics)
+        new = {name: value for name, value in self._known.items() if known.get(name) is not value}
+        new = trainer.strategy.broadcast(new)
+        trainer.callback_metrics.update(new)
+        for listener in self.listeners:
+            monitor = getattr(listener, "monitor", None)
+            if monitor in new or (monitor is None and new):
+                listener.on_validation_end(trainer, pl_module)

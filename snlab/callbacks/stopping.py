@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -12,29 +13,35 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from snlab.callbacks.checkpoint import Checkpoint
 from snlab.core.distributed import MaxAcrossRanks
+from snlab.tracking.run_folder import TIME_IS_UP
 
 # SIGTERM and SIGUSR1 are how schedulers announce that a job must make room; SIGINT is Ctrl-C.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+MAX_TIME = signal.SIGALRM  # stands for the end of the time that the run was given
 ECHO_SECONDS = 2.0  # so long may a launcher take to pass on what its processes have received themselves
 
 
 class Stopped(Exception):  # noqa: N818  not an error
-    """The run was asked to stop, and is saved as it was after the last whole update."""
+    """The run was asked to stop, or its time is up, and is saved as it was after the last whole update."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
+        super().__init__(TIME_IS_UP if number == MAX_TIME else f"stopped by {signal.Signals(number).name}")
         self.signal = signal.Signals(number)
 
 
 class StopOnSignal(Callback):
     """On a signal, lets the update in progress finish, saves, and raises Stopped. Stands last.
 
+    So it does ``seconds`` after training began, by any process's clock. Where another callback has told the
+    trainer to stop, it saves and no more.
+
     A signal to one process of a run stops all of them after the same update. A second Ctrl-C stops at once;
     the others may come twice, for a scheduler tells every process of a job, and a sweep's executor its runs.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, seconds: float | None = None) -> None:
         self.checkpoint = checkpoint
+        self.seconds = math.inf if seconds is None else seconds
         self.received = 0  # the signal's number
         self._before: dict[int, Any] = {}
 
@@ -47,6 +54,7 @@ class StopOnSignal(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._agreement = MaxAcrossRanks()
+        self._end = time.monotonic() + self.seconds
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if not self.received:
@@ -59,9 +67,12 @@ class StopOnSignal(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step < trainer.max_steps:
+            if not self.received and time.monotonic() > self._end:
+                self.received = MAX_TIME
             received = self._agreement.max(self.received)
-            if received:
+            if received or trainer.should_stop:
                 self.checkpoint.save(trainer)
+            if received:
                 raise Stopped(received)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

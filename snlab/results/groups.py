@@ -15,7 +15,7 @@ from typing import Any
 from snlab.core.registry import label
 from snlab.results import looks
 from snlab.results.reading import DAMAGED
-from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, OVER, Run, identity
+from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, OVER, Run, computes, setting
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
     for dataset, members in by_dataset(runs).items():
         trials: dict[str, list[Run]] = {}
         for run in members:
-            trials.setdefault(identity({**run.config, "seed_everything": None}), []).append(run)
+            trials.setdefault(setting(run.config), []).append(run)
         settings = _settings([trial[0].config for trial in trials.values()])
         found = [_group(dataset, trial, text) for trial, text in zip(trials.values(), settings, strict=True)]
         found = _told_apart(found, list(trials))
@@ -101,13 +101,13 @@ def by_setting(groups: Iterable[Group]) -> dict[tuple[str, str], list[Group]]:
     return found
 
 
-def _group(dataset: str, trial: list[Run], setting: str) -> Group:
+def _group(dataset: str, trial: list[Run], text: str) -> Group:
     # The same seed twice is the same trial twice: counting both would promise more seeds than there are.
     seeds: dict[int, Run] = {}
     for run in sorted(trial, key=lambda run: (run.seed, run.outcome not in OVER, str(run.folder))):
         seeds.setdefault(run.seed, run)
     runs = tuple(seeds.values())
-    return Group(dataset, trial[0].normalizer, setting, runs, len(trial) - len(runs))
+    return Group(dataset, trial[0].normalizer, text, runs, len(trial) - len(runs))
 
 
 def _told_apart(groups: list[Group], identities: list[str]) -> list[Group]:
@@ -122,8 +122,9 @@ def _told_apart(groups: list[Group], identities: list[str]) -> list[Group]:
 def _settings(configs: list[dict[str, Any]]) -> list[str]:
     """For each configuration, what tells it from the others besides seed, data set and normalizer."""
     flat = [_flatten(config) for config in configs]
-    named = ("seed_everything", "data.dataset", "model.normalizer")
-    keys = [key for key in sorted(set().union(*flat)) if not key.startswith(named) and _computes(key)]
+    # Of a class whose source has changed the groups have one name and setting, and are told apart by a mark.
+    named = ("seed_everything", "data.dataset", "model.normalizer", "sources")
+    keys = [key for key in sorted(set().union(*flat)) if not key.startswith(named) and computes(key)]
     differing = [key for key in keys if len({str(config.get(key)) for config in flat}) > 1]
     names = {key: key.removeprefix("model.") for key in differing}
     return [", ".join(f"{names[key]}={_said(config.get(key))}" for key in differing) for config in flat]
@@ -132,14 +133,6 @@ def _settings(configs: list[dict[str, Any]]) -> list[str]:
 def _said(value: Any) -> str:
     """A setting's value in words: a class as one would call it."""
     return f"[{', '.join(map(label, value))}]" if isinstance(value, list) else label(value)
-
-
-def _computes(key: str) -> bool:
-    """Whether a dotted key is part of a run's identity, rather than where it runs or how it is shown."""
-    head, _, tail = key.partition(".")
-    if not tail:
-        return identity({head: 1}) != identity({})
-    return identity({head: {tail.split(".")[0]: 1}}) not in (identity({head: {}}), identity({}))
 
 
 def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -16,6 +16,7 @@ from snlab.sweeps.parameters import Number, Parameter
 from snlab.training.arguments import FitCLI
 from snlab.training.claim import Claim
 from snlab.training.measurements import MeasureOptions, measurements
+from snlab.training.trainer_options import check_monitors
 
 PREVIEWED = 12  # draws of an endless search that are tried out, and shown
 
@@ -118,6 +119,7 @@ def _logged(arguments: list[str], built: dict[str, set[str]]) -> set[str]:
         options = MeasureOptions(**settings["measure"])
         found = measurements(options, cli.model, cli.datamodule.dataset, 0)
         built[identity] = set[str]().union(*(m.logs(cli.model) for m in found))
+        check_monitors(cli.callbacks, built[identity])
     return built[identity]
 
 

@@ -40,28 +40,78 @@ DIVERGED = "diverged"  # non-finite loss or weights: a result, not an error
 FAILED = "failed"
 KILLED = "killed"
 LOST = "another process of this run ended"  # a reason for which a run is killed
+TIME_IS_UP = "max_time reached"  # another
 UNFINISHED = "unfinished"  # no summary: still running, or ended without a word
-OVER = (FINISHED, DIVERGED)  # outcomes that running the same trial again would only repeat
+STOPPED = "stopped"  # before its last update, by a callback of its own configuration
+OVER = (FINISHED, DIVERGED, STOPPED)  # outcomes that running the same trial again would only repeat
 
-# What does not change a result: where it lands, how it is kept and shown.
-_NOT_IDENTITY = {"config", "runs", "run_folder", "resume", "checkpoint_every", "wandb"}
-# Of the Trainer's many options, on what it runs included, those that change the numbers beyond rounding.
-_TRAINER_IDENTITY = {"precision", "sync_batchnorm"}
+BEFORE = ".before-"  # ends the name of a run that was trained again, with a number
+
+# What cannot change a number: where a run lands, how it is kept and shown.
+_NOT_IDENTITY = {"config", "runs", "run_folder", "resume", "again", "checkpoint_every", "wandb"}
+# Of the Trainer's options: on what it runs (the same to rounding), how long at a time, what is shown.
+_TRAINER_NOT_IDENTITY = {
+    *("accelerator", "strategy", "devices", "num_nodes", "max_time"),
+    *("logger", "log_every_n_steps", "default_root_dir", "enable_autolog_hparams", "model_registry"),
+    *("enable_checkpointing", "enable_progress_bar", "enable_model_summary", "profiler", "detect_anomaly"),
+}
+# Its defaults that are not empty. What is at its default is left out, so that a new option changes nothing.
+_TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_epochs": -1,
+    "check_val_every_n_epoch": 1,
+    "accumulate_grad_batches": 1,
+    "inference_mode": True,
+    "use_distributed_sampler": True,
+    "sync_batchnorm": True,
+}
+_IDENTITY_DIGITS = 12
 
 
 def identity(config: Mapping[str, Any]) -> str:
-    """The hash of what a configuration computes, seed included: ten hexadecimal digits.
+    """The hash of what a configuration computes, seed included: twelve hexadecimal digits.
+
+    All of it counts but a short list of what cannot change a number.
 
     >>> a = {"seed_everything": 0, "model": {"n_dis": 1}, "runs": "here", "trainer": {"devices": 1}}
     >>> b = {"runs": "there", "trainer": {"devices": 2}, "model": {"n_dis": 1}, "seed_everything": 0}
     >>> identity(a) == identity(b), identity(a) == identity({**a, "seed_everything": 1})
     (True, False)
     """
-    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY}
+    kept = {key: value for key, value in config.items() if computes(key)}
     trainer = config.get("trainer") or {}
-    kept["trainer"] = {key: value for key, value in trainer.items() if key in _TRAINER_IDENTITY}
+    kept["trainer"] = {
+        key: value
+        for key, value in trainer.items()
+        if computes(f"trainer.{key}") and not _default(key, value)
+    }
+    if not kept.get("sources"):
+        kept.pop("sources", None)
     text = json.dumps(kept, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    return hashlib.sha256(text.encode()).hexdigest()[:_IDENTITY_DIGITS]
+
+
+def setting(config: Mapping[str, Any]) -> str:
+    """What the runs of one trial under several seeds have in common: ``identity`` without the seed."""
+    return identity({**config, "seed_everything": None})
+
+
+def computes(key: str) -> bool:
+    """Whether an option, by its dotted name, is part of a run's identity where it is not at its default.
+
+    >>> computes("model.loss"), computes("trainer.precision"), computes("trainer.devices"), computes("runs")
+    (True, True, False, False)
+    """
+    head, _, tail = key.partition(".")
+    if head == "trainer" and tail:
+        return tail.split(".")[0] not in _TRAINER_NOT_IDENTITY
+    return head not in _NOT_IDENTITY
+
+
+def _default(option: str, value: Any) -> bool:
+    if option not in _TRAINER_DEFAULTS:
+        return value is None or (isinstance(value, bool | int | float | list) and not value)
+    default = _TRAINER_DEFAULTS[option]
+    return type(value) is type(default) and value == default
 
 
 # ---- writing --------------------------------------------------------------------------------------------
@@ -159,7 +209,10 @@ class Run:
 
     @property
     def outcome(self) -> str:
-        return str(self.summary.get("outcome", UNFINISHED))
+        outcome = str(self.summary.get("outcome", UNFINISHED))
+        if outcome == FINISHED and self.summary.get("generator_step", math.inf) < self.generator_steps:
+            return UNFINISHED  # as --trainer.fast_dev_run once left it
+        return outcome
 
     @cached_property
     def rows(self) -> dict[int, dict[str, Any]]:
@@ -234,7 +287,9 @@ def _run_folders(root: Path) -> tuple[list[Path], list[Skipped]]:
     for path, folders, files in os.walk(root, followlinks=True, onerror=unreadable):
         folder, resolved = Path(path), Path(path).resolve()
         kept = CHECKPOINTS in folders
-        folders[:] = sorted(name for name in folders if name not in ("wandb", CHECKPOINTS, SAMPLES))
+        folders[:] = sorted(
+            name for name in folders if name not in ("wandb", CHECKPOINTS, SAMPLES) and BEFORE not in name
+        )
         if CONFIG in files:
             folders.clear()  # a run holds no other
             if found.setdefault(resolved, folder).is_symlink():

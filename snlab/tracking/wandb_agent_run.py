@@ -71,6 +71,8 @@ def wanted_again(number: int) -> bool:
     """
     if run_id() is None:
         return False
+    if number == signal.SIGALRM:  # its own trainer.max_time
+        return True
     return number == signal.SIGUSR1 or (number == signal.SIGTERM and RUN_LOG not in os.environ)
 
 

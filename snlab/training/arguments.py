@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
@@ -14,16 +15,27 @@ from jsonargparse.typing import PositiveInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 
 from snlab.core.environment import DEVICES
 from snlab.core.errors import UserError, nearest
-from snlab.core.resources import experiment
-from snlab.gan import check_precision
+from snlab.core.resources import experiment, sweeps
 from snlab.tracking.wandb_mirror import WandbOptions
 from snlab.training.build import build_data, build_gan
 from snlab.training.measurements import MeasureOptions
-from snlab.training.parallel import SyncBatchNorm, strategy
+from snlab.training.parallel import SyncBatchNorm, cluster, strategy
+from snlab.training.sources import find_from_working_directory, named, sources
+from snlab.training.trainer_options import (
+    DEFAULTS,
+    PROFILERS,
+    check_callback,
+    check_trainer,
+    listed,
+)
+
+# Options that another one sets.
+LINKED = {"trainer.max_steps": "generator_steps", "model.seed": "seed_everything"}
+LARGEST_SEED = 2**32 - 1  # that numpy takes
 
 
 class Parser(LightningArgumentParser):
@@ -32,6 +44,8 @@ class Parser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         line = " ".join(message.split())
         unknown = re.search(r"unrecognized arguments: --([\w.]+)", line, re.IGNORECASE)
+        for target, source in LINKED.items():  # which the user has not said
+            line = line.replace(f'Parser key "{target}":', f'Parser key "{source}":')
         if unknown:
             options = [action.dest for action in self._actions]
             raise UserError(f"unknown option --{unknown[1]}; {nearest(unknown[1], options)}") from ex
@@ -48,6 +62,7 @@ class FitCLI(LightningCLI):
     datamodule: Any
 
     def __init__(self, arguments: Sequence[str]) -> None:
+        find_from_working_directory()
         super().__init__(
             build_gan,
             build_data,
@@ -59,15 +74,7 @@ class FitCLI(LightningCLI):
             load_from_checkpoint_support=False,
             parser_class=Parser,
             parser_kwargs={"prog": "snlab fit", "description": "Train one GAN."},
-            trainer_defaults={
-                "max_epochs": -1,  # one endless epoch: the run's length is generator_steps
-                "devices": int(os.environ.get(DEVICES) or 1),
-                "sync_batchnorm": True,  # several devices train as one would
-                "enable_progress_bar": False,  # trainer_with() is given ours
-                "enable_checkpointing": False,
-                "enable_model_summary": False,
-                "num_sanity_val_steps": 0,
-            },
+            trainer_defaults={**DEFAULTS, "devices": int(os.environ.get(DEVICES) or DEFAULTS["devices"])},
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -76,6 +83,17 @@ class FitCLI(LightningCLI):
         parser.add_argument("--run_folder", type=str | None, default=None, help="This run's folder.")
         parser.add_argument("--resume", action="store_true", help="Go on from the newest good checkpoint.")
         parser.add_argument(
+            "--again",
+            action="store_true",
+            help="Train from the start what was trained before; the old folder is kept as FOLDER.before-1.",
+        )
+        parser.add_argument(
+            "--sources",
+            type=dict[str, str],
+            default={},
+            help="Digests of your own code; filled in by itself.",
+        )
+        parser.add_argument(
             "--checkpoint_every",
             type=float,
             default=0.1,
@@ -83,47 +101,101 @@ class FitCLI(LightningCLI):
         )
         parser.add_class_arguments(MeasureOptions, "measure")
         parser.add_class_arguments(WandbOptions, "wandb")
-        parser.link_arguments("generator_steps", "trainer.max_steps")
-        parser.link_arguments("seed_everything", "model.seed")
+        for target, source in LINKED.items():
+            parser.link_arguments(source, target)
         parser.link_arguments(
             "data", "model.sample_shape", lambda data: list(data.sample_shape), "instantiate"
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Read ``config`` and ``settings``; UserError for what does not go together, or is not honoured."""
         self.config = parser.parse_args(args)
-        self.settings: dict[str, Any] = yaml.safe_load(
-            parser.dump(self.config, skip_unset=False, format="yaml")
-        )
+        _check_seed(self.config["seed_everything"])
+        for callback in listed(self.config["trainer"]["callbacks"]):
+            check_callback(named(callback["class_path"]), callback.get("init_args") or {})
+        try:
+            dumped = parser.dump(self.config, skip_unset=False, format="yaml")
+        except ValueError as error:  # an object of a user's class that cannot be written down
+            raise UserError(f"the configuration cannot be kept: {' '.join(str(error).split())}") from error
+        self.settings: dict[str, Any] = yaml.safe_load(dumped)
+        check_trainer(self.settings["trainer"])
+        _check_decay(self.settings)
+        self.settings["sources"] = _sources(self.settings)
 
     def instantiate_classes(self) -> None:
         """Nothing yet: build() does it."""
 
     def build(self) -> None:
-        """Make ``datamodule`` and ``model``; UserError where a name or a value is not to be had."""
-        check_precision(self.settings["trainer"]["precision"])
-        self.config_init = self.parser.instantiate(self.config)
-        self.datamodule, self.model = self.config_init["data"], self.config_init["model"]
+        """Make ``datamodule``, ``model`` and the user's ``callbacks``.
 
-    def trainer_with(self, callbacks: list[Callback], plugins: list[Any], **kwargs: Any) -> Trainer:
+        UserError where a name or a value is not to be had.
+        """
+        try:
+            self.config_init = self.parser.instantiate(self.config)
+        except (MisconfigurationException, ValueError) as error:
+            # Of a class that class_path names; of a ValueError of that class, the parser tells as the cause.
+            if not isinstance(error, MisconfigurationException) and error.__cause__ is None:
+                raise
+            raise UserError(" ".join(str(error.__cause__ or error).split())) from error
+        self.datamodule, self.model = self.config_init["data"], self.config_init["model"]
+        self.callbacks: list[Callback] = listed(self.config_init["trainer"]["callbacks"])
+
+    def trainer_with(
+        self, callbacks: Sequence[Callback], plugins: Sequence[Any], folder: Path | None = None, **kwargs: Any
+    ) -> Trainer:
         """The trainer that the configuration describes, with ``callbacks`` after the user's own.
 
-        UserError where it asks for devices that are not there.
+        It profiles only where there is a ``folder`` to write to. UserError where it asks for what is missing.
         """
         options = self.config_init["trainer"]
-        configured = options["callbacks"] or []
-        if options["sync_batchnorm"]:
-            plugins = [*plugins, SyncBatchNorm()]
+        plugins = [*plugins, *([SyncBatchNorm()] if options["sync_batchnorm"] else [])]
+        if folder is None:
+            kwargs["profiler"] = None
+        elif options["profiler"] in PROFILERS:
+            kwargs["profiler"] = PROFILERS[options["profiler"]](dirpath=folder, filename="profile")
         try:
-            if options["strategy"] == "auto":
-                kwargs["strategy"] = strategy(
-                    **{k: options[k] for k in ("accelerator", "devices", "num_nodes")}
-                )
-            trainer = self.instantiate_trainer(callbacks=[*configured, *callbacks], plugins=plugins, **kwargs)
-        except MisconfigurationException as error:
+            found = strategy(options["accelerator"], options["devices"], options["num_nodes"])
+            trainer = self.instantiate_trainer(
+                callbacks=[*self.callbacks, *callbacks],
+                plugins=[*plugins, *cluster(found)],
+                strategy=found,
+                max_time=None,  # StopOnSignal's to keep: Lightning would end the run without saving it
+                # Numbers come between updates, not after an epoch: so EarlyStopping expects them.
+                val_check_interval=1,
+                check_val_every_n_epoch=None,
+                **kwargs,
+            )
+        except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
         # Lightning takes it from a job's environment, whose other tasks may be runs of their own.
         rank_zero_only.rank = trainer.global_rank  # type: ignore[attr-defined]
         return trainer
+
+
+# ---- what is checked of the values ----------------------------------------------------------------------
+
+
+def _check_seed(seed: Any) -> None:
+    if isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
+        raise UserError(f"seed_everything is {seed}; a whole number from 0 to {LARGEST_SEED} is needed")
+
+
+def _check_decay(settings: dict[str, Any]) -> None:
+    decay_from, last = settings["model"]["decay_from"], settings["generator_steps"]
+    if decay_from is not None and decay_from > last:
+        raise UserError(f"model.decay_from is {decay_from}, beyond the run's end: generator_steps is {last}")
+
+
+def _sources(settings: dict[str, Any]) -> dict[str, str]:
+    """The digests of the code that ``settings`` name; said where they come from a run of other code."""
+    found = sources({key: value for key, value in settings.items() if key != "sources"})
+    for name, digest in settings["sources"].items():
+        if found.get(name, digest) != digest:
+            rank_zero_warn(f"{name} has changed since this configuration was written: this is another trial")
+    return found
+
+
+# ---- --config -------------------------------------------------------------------------------------------
 
 
 def _with_experiments(arguments: Sequence[str]) -> list[str]:
@@ -138,10 +210,34 @@ def _with_experiments(arguments: Sequence[str]) -> list[str]:
 
 
 def _config(value: str) -> str:
-    """The experiment's file; a mapping, which is how a sweep's value carries several settings, as JSON."""
-    if not value.startswith("{"):
-        return str(experiment(value))
+    """The experiment's file; a mapping, which is how a sweep's value carries several settings, as JSON.
+
+    UserError for a sweep's file, and where it sets what another option sets.
+    """
+    if value.startswith("{"):
+        try:
+            mapping = ast.literal_eval(value)  # W&B's agent writes Python, where null is None
+        except (SyntaxError, ValueError, TypeError):
+            return value
+        _check_config("--config", mapping)
+        return json.dumps(mapping)
+    if not Path(value).is_file() and Path(value).stem in sweeps():
+        raise UserError(f"{value} is a sweep; snlab sweep {value}")
+    path = experiment(value)
     try:
-        return json.dumps(ast.literal_eval(value))  # W&B's agent writes Python, where null is None
-    except (SyntaxError, ValueError, TypeError):
-        return value
+        mapping = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return str(path)  # the parser says what is wrong with it
+    _check_config(value, mapping)
+    return str(path)
+
+
+def _check_config(name: str, mapping: Any) -> None:
+    if not isinstance(mapping, dict):
+        return
+    if "parameters" in mapping and mapping.keys() & {"method", "program", "command", "metric"}:
+        raise UserError(f"{name} is a sweep file; snlab sweep {name}")
+    for target, source in LINKED.items():
+        group, option = target.split(".")
+        if isinstance(mapping.get(group), dict) and option in mapping[group]:
+            raise UserError(f"{name} sets {target}; say --{source}, which sets it")

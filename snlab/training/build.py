@@ -84,6 +84,7 @@ def build_gan(
         )
 
 
+PRECISIONS = {"32": None, "32-true": None, "bf16": "bf16-mixed"}  # Lightning's other names for two of its own
 NAMED: dict[str, dict[str, Registry[Any]]] = {
     "model": {"normalizer": NORMALIZERS, "loss": LOSSES, "network": NETWORKS},
     "data": {"dataset": DATASETS},
@@ -93,6 +94,10 @@ NAMED: dict[str, dict[str, Registry[Any]]] = {
 def canonical(config: dict[str, Any]) -> dict[str, Any]:
     """``config`` with every name in its one spelling, options and defaults written out: for its identity."""
     result = dict(config)
+    trainer = result["trainer"] = dict(config["trainer"])
+    trainer["precision"] = PRECISIONS.get(str(trainer.get("precision")), trainer.get("precision"))
+    if isinstance(trainer.get("callbacks"), dict):
+        trainer["callbacks"] = [trainer["callbacks"]]
     for group, registries in NAMED.items():
         result[group] = dict(config[group])
         for key, registry in registries.items():

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from snlab.core import registry
 from snlab.core.errors import UserError
-from snlab.tracking.run_folder import CONFIG, METRICS, OVER, Run, RunWriter, identity
+from snlab.tracking.run_folder import BEFORE, CONFIG, METRICS, OVER, Run, RunWriter, computes, identity
 from snlab.training.build import canonical
 
 LOCK = ".lock"
@@ -37,21 +39,21 @@ class Claim:
         name = identity(canonical(settings))
         if settings["run_folder"] is not None:
             return cls(settings, name, Path(settings["run_folder"]))
-        # The trial's folder may have been named by another spelling of the same options.
-        there = sorted(Path(settings["runs"]).glob(f"*-{name}"))
-        if there:
-            return cls(settings, name, there[0])
+        runs = Path(settings["runs"])
         words = f"{_word(settings['data']['dataset'])}-{_word(settings['model']['normalizer'])}"
-        return cls(
-            settings, name, Path(settings["runs"]) / f"{words}-seed{settings['seed_everything']}-{name}"
-        )
+        words = f"{words}-seed{settings['seed_everything']}"
+        with _told(runs, "read"):
+            # The trial's folder may have been named by another spelling of the same options.
+            there = sorted(runs.glob(f"*-{name}")) or _named_before(runs, words, name)
+        return cls(settings, name, there[0] if there else runs / f"{words}-{name}")
 
     def finished(self) -> Run | None:
         """The run, where it is over already; UserError where the folder holds another configuration."""
-        if not (self.folder / CONFIG).exists():
-            return None
+        with _told(self.folder, "read"):
+            if not (self.folder / CONFIG).exists():
+                return None
         run = Run.read(self.folder)
-        if self._identity_of(run) != self.identity:
+        if _identity_of(run) != self.identity:
             raise UserError(
                 f"run folder {self.folder} holds another configuration "
                 f"({_difference(run.config, self.settings)}); choose another --run_folder"
@@ -59,29 +61,72 @@ class Claim:
         return run if run.outcome in OVER else None
 
     @contextmanager
-    def held(self) -> Iterator[RunWriter]:
-        """Keep the folder to this process; UserError where only --resume may go on with what it holds."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / LOCK, timeout=0):
+    def held(self, anew: bool = False) -> Iterator[RunWriter]:
+        """Keep the folder to this process; UserError where only --resume may go on with what it holds.
+
+        Args:
+            anew: move aside what the folder holds, and begin an empty one.
+        """
+        with ExitStack() as kept:
+            with _told(self.folder, "written"):
+                if anew:
+                    self._move_aside()
+                self.folder.mkdir(parents=True, exist_ok=True)
+                kept.enter_context(FileLock(self.folder / LOCK, timeout=0))
                 writer = RunWriter(self.folder)
                 if not (self.folder / CONFIG).exists():
-                    writer.write_config(self.settings)
+                    writer.write_config({**self.settings, "again": False})  # fed back, it is the same run
                 elif not self.settings["resume"] and (self.folder / METRICS).exists():
                     raise UserError(
                         f"run folder {self.folder} holds this run, unfinished; add --resume to go on with it"
                     )
-                yield writer
-        except Timeout:
-            raise UserError(f"run folder {self.folder} is in use by another process") from None
-        except (PermissionError, NotADirectoryError, FileExistsError) as error:
-            raise UserError(f"run folder {self.folder} cannot be written: {error.strerror}") from error
+            yield writer
 
-    def _identity_of(self, run: Run) -> str | None:
-        try:
-            return identity(canonical(run.config))
-        except (KeyError, TypeError, UserError):
-            return None  # a configuration that this version does not know
+    @property
+    def repeats(self) -> int:
+        """How often the run was begun anew."""
+        folder = self.folder.resolve()
+        names = [path.name for path in folder.parent.glob(f"{escape(folder.name)}{BEFORE}*")]
+        numbers = [name.rpartition(BEFORE)[2] for name in names]
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+    def _move_aside(self) -> None:
+        folder = self.folder.resolve()  # where a sweep links to another's run
+        if (folder / CONFIG).exists():
+            with FileLock(folder / LOCK, timeout=0):
+                folder.rename(f"{folder}{BEFORE}{self.repeats + 1}")
+
+
+@contextmanager
+def _told(folder: Path, what: str) -> Iterator[None]:
+    """Inside, UserError where ``folder`` is in use, or the system does not let it be read or written."""
+    try:
+        yield
+    except Timeout:
+        raise UserError(f"run folder {folder} is in use by another process") from None
+    except OSError as error:
+        raise UserError(f"run folder {folder} cannot be {what}: {error.strerror}") from error
+
+
+def _named_before(runs: Path, words: str, name: str) -> list[Path]:
+    """The folder of a run of this identity that an earlier version, whose names have ten digits, began."""
+    found = sorted(runs.glob(f"{escape(words)}-{10 * '[0-9a-f]'}"))
+    return [folder for folder in found if _identity_in(folder) == name]
+
+
+@cache
+def _identity_in(folder: Path) -> str | None:
+    try:
+        return _identity_of(Run.read(folder))
+    except UserError:
+        return None
+
+
+def _identity_of(run: Run) -> str | None:
+    try:
+        return identity(canonical(run.config))
+    except (KeyError, TypeError, UserError):
+        return None  # a configuration that this version does not know
 
 
 def _word(value: Any) -> str:
@@ -93,7 +138,7 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     """The first setting in which two configurations differ, in words."""
     for key in dict.fromkeys([*new, *old]):
         before, now = old.get(key), new.get(key)
-        if before != now and key not in ("runs", "run_folder", "resume", "wandb"):
+        if before != now and computes(f"{prefix}{key}"):
             if isinstance(before, Mapping) and isinstance(now, Mapping):
                 return _difference(before, now, f"{prefix}{key}.")
             return f"{prefix}{key} is {before} there and {now} here"

@@ -8,16 +8,19 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from snlab.callbacks.checkpoint import Checkpoint
 from snlab.callbacks.fidelity import Fidelity
 from snlab.callbacks.losses import Diverged
+from snlab.callbacks.measurement import AfterMeasurements
 from snlab.callbacks.progress import ProgressReport
 from snlab.callbacks.stopping import StopOnSignal, Stopped
 from snlab.callbacks.throughput import Throughput
 from snlab.core.distributed import leave_process_group, peer_lost
+from snlab.core.errors import UserError
 from snlab.core.messages import plain_messages
 from snlab.tracking.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
 from snlab.tracking.run_folder import (
@@ -28,6 +31,7 @@ from snlab.tracking.run_folder import (
     KILLED,
     LOST,
     OVER,
+    STOPPED,
     Run,
     RunWriter,
 )
@@ -38,6 +42,7 @@ from snlab.training.arguments import FitCLI
 from snlab.training.claim import Claim
 from snlab.training.measurements import MeasureOptions, measurements
 from snlab.training.parallel import end_with_launcher, leading
+from snlab.training.trainer_options import check_monitors, seconds
 
 VERSIONS = ("snlab", "torch", "pytorch-lightning", "torchmetrics", "torch-fidelity", "wandb", "numpy")
 
@@ -46,28 +51,36 @@ def fit(arguments: Sequence[str]) -> Run:
     """Train the GAN that ``arguments`` describe, as on the command line; returns its run, read back.
 
     On several devices each has a process that comes through here; the first of them keeps the run's folder.
-    A run that is over already is returned as it is. UserError for what the user can put right.
+    A run that is over already is returned as it is, once everything that was asked for could be built.
+    UserError for what the user can put right.
     """
     end_with_launcher()
     with plain_messages():
         cli = FitCLI(arguments)
         place = Claim.of(cli.settings)
         over = place.finished()
-        if over is not None:
-            replay(over, WandbOptions(**cli.settings["wandb"]), cli.settings)
-            return over
+        anew = cli.settings["again"] and (over is not None or not cli.settings["resume"])
         cli.build()
-        writer = RunWriter(place.folder)
+        callbacks = _callbacks(cli, place) if over is None or anew else []
         options = WandbOptions(**cli.settings["wandb"])
-        mirror = WandbMirror(options, place.folder, place.identity, cli.settings)
+        mirror = WandbMirror(options, place.folder, _wandb_id(place, anew), cli.settings)
+        writer = RunWriter(place.folder)
         trainer = cli.trainer_with(
-            _callbacks(cli, place), logger=[RunFolderLogger(writer), mirror], plugins=[AtomicCheckpointIO()]
+            callbacks,
+            plugins=[AtomicCheckpointIO()],
+            folder=place.folder,
+            logger=[RunFolderLogger(writer), mirror],
         )
         cli.model.check_sharding(trainer.world_size)
+        if over is not None and not anew:
+            if trainer.is_global_zero:
+                print(f"{over.outcome} before, not trained again (--again does, from the start)", flush=True)
+            replay(over, options, cli.settings)
+            return over
         if not trainer.is_global_zero:
-            _train(cli, trainer, place, mirror)
+            _train(cli, trainer, place, mirror, anew)
             return Run(place.folder, cli.settings, {})
-        with place.held(), leading():  # nothing is written before everything could be built
+        with place.held(anew), leading():  # nothing is written before everything could be built
             _record(cli, trainer, place, writer, mirror)
         return Run.read(place.folder)
 
@@ -78,6 +91,12 @@ def claim(arguments: Sequence[str]) -> Claim:
         return Claim.of(FitCLI(arguments).settings)
 
 
+def _wandb_id(place: Claim, anew: bool) -> str:
+    """The run's identity; a run that is begun anew is a new one on W&B."""
+    repeats = place.repeats + anew
+    return f"{place.identity}-{repeats + 1}" if repeats else place.identity
+
+
 def _callbacks(cli: FitCLI, place: Claim) -> list[Callback]:
     checkpoint = Checkpoint(place.folder / CHECKPOINTS, cli.settings["checkpoint_every"])
     measured = measurements(
@@ -86,13 +105,18 @@ def _callbacks(cli: FitCLI, place: Claim) -> list[Callback]:
         cli.datamodule.dataset,
         cli.settings["seed_everything"],
     )
-    return [*measured, ProgressReport(), checkpoint, StopOnSignal(checkpoint)]
+    check_monitors(cli.callbacks, set[str]().union(*(m.logs(cli.model) for m in measured)))
+    stop = StopOnSignal(checkpoint, seconds(cli.settings["trainer"]["max_time"]))
+    return [*measured, AfterMeasurements(cli.callbacks, measured), ProgressReport(), checkpoint, stop]
 
 
-def _train(cli: FitCLI, trainer: Trainer, place: Claim, mirror: WandbMirror) -> tuple[str, str | None]:
-    """Train from the newest good checkpoint, if any; returns the outcome and its reason."""
+def _train(
+    cli: FitCLI, trainer: Trainer, place: Claim, mirror: WandbMirror, anew: bool = False
+) -> tuple[str, str | None]:
+    """Train, ``anew`` or from the newest good checkpoint, if any; returns the outcome and its reason."""
+    checkpoint = None if anew else newest_good(place.folder / CHECKPOINTS)
     try:
-        trainer.fit(cli.model, cli.datamodule, ckpt_path=newest_good(place.folder / CHECKPOINTS))
+        trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint)
     except Diverged as error:
         return DIVERGED, str(error)
     except Stopped as stop:
@@ -100,13 +124,32 @@ def _train(cli: FitCLI, trainer: Trainer, place: Claim, mirror: WandbMirror) -> 
         return KILLED, str(stop)
     except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C
         return KILLED, "interrupted"
+    except MisconfigurationException as error:  # of a callback of the user's
+        raise UserError(" ".join(str(error).split())) from error
     except RuntimeError as error:
+        if "Error(s) in loading state_dict" in str(error):
+            raise UserError(
+                f"{checkpoint} fits other code, of snlab or your own; --again trains from the start"
+            ) from error
         if not peer_lost(error):
             raise
         return KILLED, LOST
     finally:
         leave_process_group()
-    return FINISHED if trainer.global_step >= trainer.max_steps else KILLED, None
+    if trainer.global_step >= cli.settings["generator_steps"]:
+        return FINISHED, None
+    if trainer.should_stop:
+        return STOPPED, _stopped_by(cli.callbacks)
+    return KILLED, "Lightning ended the training"
+
+
+def _stopped_by(callbacks: Sequence[Callback]) -> str:
+    """Why a callback of the user's has ended the run, as far as it says."""
+    for callback in callbacks:
+        message = getattr(callback, "stopping_reason_message", None)
+        if message:
+            return f"{type(callback).__name__}: {str(message).removesuffix(' Signaling Trainer to stop.')}"
+    return "a callback told the trainer to stop"
 
 
 def _record(cli: FitCLI, trainer: Trainer, place: Claim, writer: RunWriter, mirror: WandbMirror) -> None:

@@ -53,8 +53,7 @@ MODE_SAMPLES = 2500  # as in Srivastava et al. 2017
 
 def measurements(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int) -> list[Measurement]:
     """The measurements of a run, in the order in which they are taken."""
-    if options.probe_size < 4:
-        raise UserError(f"measure.probe_size is {options.probe_size}; at least 4 is needed")
+    _check(options, dataset)
     probe = Probe.draw(dataset, gan.latent_dim, options.probe_size, seed)
     return [
         Losses(options.every),  # first: what diverged is not measured further
@@ -68,6 +67,22 @@ def measurements(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int)
         ),
         Throughput(options.every),  # last: it counts the seconds of the others
     ]
+
+
+def _check(options: MeasureOptions, dataset: DataSet) -> None:
+    """UserError for what cannot be had, a warning for what the data set has less of."""
+    if options.probe_size < 4:
+        raise UserError(f"measure.probe_size is {options.probe_size}; at least 4 is needed")
+    most = min(len(dataset.train), len(dataset.heldout))
+    if options.probe_size > most:
+        rank_zero_warn(
+            f"measure.probe_size is {options.probe_size}; {dataset.name} has {most} samples held out, "
+            f"and the probe has {most}"
+        )
+    if options.protocol not in PROTOCOLS:
+        raise UserError(f"unknown protocol {options.protocol!r}; {nearest(options.protocol, PROTOCOLS)}")
+    if options.fidelity in ("embedded", "inception") and dataset.train.ndim != 4:
+        raise UserError(f"measure.fidelity is {options.fidelity}; {dataset.name} has no images to score")
 
 
 def _quality(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int) -> list[Measurement]:
@@ -87,17 +102,17 @@ def _quality(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int) -> 
 
 
 def _extractor(options: MeasureOptions, dataset: DataSet) -> tuple[Extractor, Protocol] | None:
-    """The extractor and its protocol; None, said in a line, where they are not to be had: the run goes on."""
+    """The extractor and its protocol.
+
+    Where they are not to be had: UserError if they were asked for by name, else None, said in a line.
+    """
     if options.fidelity == "inception":
-        if options.protocol not in PROTOCOLS:
-            raise UserError(f"unknown protocol {options.protocol!r}; {nearest(options.protocol, PROTOCOLS)}")
-        try:
-            return inception_extractor(options.inception_weights), PROTOCOLS[options.protocol]
-        except UserError as error:
-            rank_zero_warn(f"fidelity is left out: {error}")
-            return None
+        return inception_extractor(options.inception_weights), PROTOCOLS[options.protocol]
     if dataset.train_labels is None or dataset.heldout_labels is None:
-        rank_zero_warn(f"fidelity is left out: {dataset.name} has no labels to train an extractor on")
+        reason = f"{dataset.name} has no labels to train an extractor on"
+        if options.fidelity == "embedded":
+            raise UserError(f"measure.fidelity is embedded; {reason}")
+        rank_zero_warn(f"fidelity is left out: {reason}")
         return None
     extractor = embedded_extractor(
         dataset.name,

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Trainer
 from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from pytorch_lightning.strategies import DDPStrategy
@@ -35,6 +36,7 @@ def strategy(accelerator: Any, devices: Any, num_nodes: int) -> DDPStrategy | st
             accelerator=accelerator,
             devices=devices,
             num_nodes=num_nodes,
+            plugins=[LightningEnvironment()],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -51,6 +53,11 @@ def strategy(accelerator: Any, devices: Any, num_nodes: int) -> DDPStrategy | st
     # Each update uses the parameters of one network only. Buffers are the same everywhere by themselves, or
     # each process's own.
     return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+
+
+def cluster(strategy: DDPStrategy | str) -> list[LightningEnvironment]:
+    """The plugin that leaves a job's environment alone, for a run of one process in a job of many tasks."""
+    return [LightningEnvironment()] if strategy == "auto" else []
 
 
 # ---- the end of one process is the end of all -----------------------------------------------------------

@@ -124,7 +124,7 @@ BAD = {
     "another program": ({"command": ["python", "train.py", "${args}"]}, "does not run snlab fit"),
     "no arguments": ({"command": ["snlab", "fit"]}, "command wants ${args} once"),
     "unknown macro": ({"command": ["snlab", "fit", "${arg}"]}, "did you mean '${args}'?"),
-    "no such experiment": ({"command": ["snlab", "fit", "--config=digits_settings_c", "${args}"]}, "'digits_setting_c'?"),
+    "no such experiment": ({"command": ["snlab", "fit", "--config=demo_digit", "${args}"]}, "'demo_digits'?"),
     "a distribution in a grid": (
         {"parameters": {"model.adam.lr": {"min": 0.1, "max": 0.2}}},
         "a grid wants values",
@@ -196,4 +196,35 @@ def test_a_dry_run_prints_every_run_their_number_and_the_cost(tmp_path, capsys):
     assert out.count(" new ") == 4
     assert "4 runs, 4 to do: about" in out
     assert "of 4 settings timed here" in out
+    assert not (tmp_path / "runs").exists()
+
+
+STOPPING = {
+    "class_path": "pytorch_lightning.callbacks.EarlyStopping",
+    "init_args": {"monitor": "fid/nothing"},
+}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ({"trainer.accumulate_grad_batches": {"values": [1, 2]}}, "value 2: trainer.accumulate_grad_batches"),
+        ({"trainer.gradient_clip_val": {"values": [0.5, 1]}}, "value 0.5: trainer.gradient_clip_val"),
+        ({"trainer.max_steps": {"values": [5]}}, "generator_steps"),
+        ({"trainer.callbacks": {"values": ["ModelCheckpoint"]}}, "--checkpoint_every"),
+        (
+            {"config": {"values": [{"trainer": {"callbacks": [STOPPING]}}]}},
+            "EarlyStopping monitors 'fid/nothing', which this run never logs",
+        ),
+        ({"seed_everything": {"values": [0, -1]}}, "seed_everything is -1"),
+        ({"model.decay_from": {"values": [3, 5]}}, "value 5: model.decay_from is 5, beyond the run's end"),
+        ({"measure.fidelity": {"values": ["inception"]}}, "download https://"),
+    ],
+)
+def test_what_fit_would_refuse_is_refused_before_anything_starts(parameter, said, tmp_path, capsys):
+    path = written(tmp_path, parameters=parameter, metric=None)
+    assert main(["sweep", str(path), "--dry-run", "--runs", str(tmp_path / "runs")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"snlab: {path}: ")
+    assert said in line
     assert not (tmp_path / "runs").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ import torch
 import yaml
 
 from snlab.callbacks.checkpoint import Checkpoint
+from snlab.callbacks.fidelity import Fidelity
 from snlab.core.errors import UserError
 from snlab.tracking.run_folder import Run
+from snlab.training.build import build_data, build_gan
 from snlab.training.fit import claim
 from snlab.training.fit import fit as train
+from snlab.training.measurements import MeasureOptions, measurements
 from tests.comparing import assert_same, last_checkpoint, rows
 
 STEPS = 12
@@ -213,20 +217,22 @@ def test_divergence_is_a_result(fit):
     assert "not finite by generator step" in run.summary["reason"]
 
 
-def test_missing_inception_weights_are_said_and_the_run_goes_on(fit, tmp_path, capsys):
-    run = fit(
-        "--generator_steps",
-        "2",
-        "--measure.fidelity",
-        "inception",
-        "--measure.inception_weights",
-        str(tmp_path / "none.pth"),
-    )
-    assert run.outcome == "finished"
-    assert "sigma/exact/conv1" in run.names()
-    said = [line for line in capsys.readouterr().err.splitlines() if "Inception" in line]
-    assert len(said) == 1
-    assert "download https://" in said[0]
+def test_scores_that_are_asked_for_by_name_are_needed(fit, tmp_path):
+    nowhere = ("--measure.inception_weights", str(tmp_path / "none.pth"))
+    with pytest.raises(UserError, match="download https://"):
+        fit("--generator_steps", "2", "--measure.fidelity", "inception", *nowhere)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_scores_of_images_without_labels():
+    """Left out where nobody asked for them by name."""
+    gan = build_gan([1, 16, 16], network="standard_cnn(width=0.125)")
+    unlabelled = replace(build_data().dataset, train_labels=None, heldout_labels=None)
+    with pytest.warns(UserWarning, match="fidelity is left out: digits has no labels"):
+        found = measurements(MeasureOptions(), gan, unlabelled, 0)
+    assert not [one for one in found if isinstance(one, Fidelity)]
+    with pytest.raises(UserError, match=r"measure\.fidelity is embedded; digits has no labels"):
+        measurements(MeasureOptions(fidelity="embedded"), gan, unlabelled, 0)
 
 
 def test_losing_a_measurement_does_not_end_a_run(fit, monkeypatch, capsys):

@@ -174,6 +174,18 @@ def test_a_sweep_gives_the_same_run(options, devices, run_of_two, tmp_path, monk
     assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
 
 
+def test_a_callback_of_the_users_sees_what_the_first_process_measured(tmp_path):
+    """lipschitz/product is measured by the first process alone; both have to stop at it."""
+    stopping = {"monitor": "lipschitz/product", "stopping_threshold": 1e9}
+    callback = {"class_path": "pytorch_lightning.callbacks.EarlyStopping", "init_args": stopping}
+    configuration = str({"trainer": {"callbacks": callback}})
+    done = run(*FIT, *TWO, "--measure.fidelity", "none", "--config", configuration, "--runs", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("stopped (EarlyStopping: Stopping threshold reached: lipschitz/product") == 1
+    (path,) = tmp_path.iterdir()
+    assert Run.read(path).summary["generator_step"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -24,9 +24,9 @@ from snlab.results.reading import DAMAGED
 from snlab.results.spread import Spread
 from snlab.results.tables.measures import RUNS, Measure, measures
 from snlab.results.tables.table import ALL_DIVERGED, NOT_RUN, NOTHING, Cell, Column, Table, rounded
-from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, KILLED, UNFINISHED, Run, Skipped
+from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, KILLED, STOPPED, UNFINISHED, Run, Skipped
 
-OUTCOMES = (FINISHED, DIVERGED, FAILED, KILLED, UNFINISHED, DAMAGED)
+OUTCOMES = (FINISHED, DIVERGED, STOPPED, FAILED, KILLED, UNFINISHED, DAMAGED)
 # What the columns whose names do not say it mean; said below a table that has them.
 MEANINGS = {
     names.MODES_HIGH_QUALITY: "modes covered: how many modes have a sample within 3 std, however few; "
