@@ -11,9 +11,12 @@ from typing import Any
 
 from snlab.core.errors import UserError, nearest
 from snlab.core.messages import plain_messages
+from snlab.sweeps.command_line import ARGUMENTS, refuse_option
+from snlab.sweeps.distributions import Choice, Parameter
 from snlab.sweeps.document import Sweep
-from snlab.sweeps.parameters import Number, Parameter
+from snlab.sweeps.reading import shown
 from snlab.training.arguments import FitCLI
+from snlab.training.asked import CONFIG, check_asked, is_mapping, leaves, settings_of, within
 from snlab.training.claim import Claim
 from snlab.training.measurements import MeasureOptions, measurements
 
@@ -31,16 +34,27 @@ class Planned:
 
     @classmethod
     def of(cls, sweep: Sweep, configuration: Mapping[str, Any], root: Path) -> Planned:
-        """The trial with its run below ``root``/SWEEP; UserError where a name in it is unknown."""
+        """The trial with its run below ``root``/SWEEP.
+
+        UserError where a name in it is unknown, or where a value of it would not stand in the run.
+        """
         words = [
+            *mirrored(sweep),  # before what the file says, which is kept
             *sweep.arguments(configuration),
             f"--runs={root / sweep.name}",
-            "--wandb.mode=offline",
-            f"--wandb.group={sweep.name}",
             "--resume",
         ]
-        claim = Claim.of(FitCLI(words).settings)
+        settings = _parsed(words).settings
+        check_asked(words, settings, configuration)
+        claim = Claim.of(settings)
         return cls(dict(configuration), words, claim.identity, claim.folder)
+
+
+def mirrored(sweep: Sweep) -> list[str]:
+    """How a run is mirrored to W&B unless the command or a parameter says otherwise: offline, as a group."""
+    words = ["--wandb.mode=offline", f"--wandb.group={sweep.name}"]
+    places = [key for key in ("project", "entity") if sweep.document.get(key)]
+    return words + [f"--wandb.{key}={sweep.document[key]}" for key in places]
 
 
 def plan(sweep: Sweep, root: Path) -> list[Planned]:
@@ -77,48 +91,105 @@ def check(sweep: Sweep) -> None:
 
 
 def _check(sweep: Sweep) -> None:
-    fixed = [word for word in sweep.command if not word.startswith("${")]
+    fixed = [word for word in sweep.command if word not in ARGUMENTS]
     try:
-        parser = FitCLI(fixed).parser
+        cli = _parsed(fixed)
     except UserError as error:
         raise UserError(f"command: {error}") from error
-    known = [action.dest for action in parser._actions]
-    for parameter in sweep.parameters:
-        if parameter.name not in known:
-            raise UserError(f"unknown parameter {parameter.name!r}; {nearest(parameter.name, known)}")
-    base = {p.name: _tried(p)[0] for p in sweep.parameters}
+    if cli.settings["run_folder"] is not None:
+        refuse_option("command: ", "run_folder")
+    _check_names(sweep, [action.dest for action in cli.parser._actions])
+    base = {p.name: _tried(p, sweep.method)[0] for p in sweep.parameters}
     built: dict[str, set[str]] = {}
     for parameter in sweep.parameters:
-        for value in _tried(parameter):
+        for value in _tried(parameter, sweep.method):
+            configuration = {**base, parameter.name: value}
             try:
-                logged = _logged(sweep.arguments({**base, parameter.name: value}), built)
+                logged = _logged(sweep.arguments(configuration), built, configuration)
             except UserError as error:
-                raise UserError(f"parameter {parameter.name}, value {value!r}: {error}") from error
+                raise UserError(f"parameter {parameter.name}, value {shown(value)}: {error}") from error
             if sweep.metric is not None and sweep.metric.name not in logged:
                 raise UserError(
-                    f"metric {sweep.metric.name!r} is never logged where {parameter.name} is {value!r}; "
-                    f"{nearest(sweep.metric.name, logged)}"
+                    f"metric {shown(sweep.metric.name)} is never logged where {parameter.name} is "
+                    f"{shown(value)}; {nearest(sweep.metric.name, logged)}"
                 )
 
 
-def _tried(parameter: Parameter) -> Sequence[Any]:
+def _check_names(sweep: Sweep, known: Sequence[str]) -> None:
+    """UserError for a parameter that is no option of a sweep's, or sets what another one sets."""
+    set_by: dict[str, str] = {}
+    for parameter in sweep.parameters:
+        name = parameter.name
+        refuse_option("parameter ", name)
+        inside = any(name.startswith(f"{option}.") for option in _with_insides(known))
+        if name not in known and not inside:
+            raise UserError(f"unknown parameter {shown(name)}; {nearest(name, known)}")
+        for path in _sets(parameter, sweep.method):
+            refuse_option(f"parameter {name}: ", path)
+            for other, owner in set_by.items():
+                if owner != name and within(path, other):
+                    raise UserError(f"parameters {owner} and {name} both set {max(path, other, key=len)}")
+            set_by[path] = name
+
+
+def _with_insides(known: Sequence[str]) -> list[str]:
+    """The options whose value has options of its own, such as those of a class, which no other list names."""
+    groups = {name.rpartition(".")[0] for name in known if not name.endswith(".help")}
+    return [name for name in known if name not in groups]
+
+
+def _sets(parameter: Parameter, method: str) -> list[str]:
+    """The settings that a parameter alone sets, by their dotted paths: not those of an experiment's file."""
+    values = _tried(parameter, method)
+    if parameter.name != CONFIG:
+        trees = [dict(leaves({parameter.name: value})) for value in values]
+    else:
+        trees = [settings_of(value) for value in values if is_mapping(value)]
+    return list(dict.fromkeys(path for tree in trees for path in tree))
+
+
+def _tried(parameter: Parameter, method: str) -> Sequence[Any]:
     """Every value of a list; of a distribution its ends and its middle."""
-    if isinstance(parameter, Number):
-        return [parameter.draw(quantile) for quantile in (0.5, 0.0, 1 - 1e-9)]
-    return parameter.values() or ()
+    if isinstance(parameter, Choice):
+        return [parameter.value(index) for index in range(parameter.count)]
+    if method == "grid" and parameter.count is not None:
+        return [parameter.value(index) for index in (0, parameter.count // 2, parameter.count - 1)]
+    return [parameter.draw(quantile) for quantile in (0.5, 0.0, 1 - 1e-9)]
 
 
-def _logged(arguments: list[str], built: dict[str, set[str]]) -> set[str]:
+def _logged(
+    arguments: list[str], built: dict[str, set[str]], asked: Mapping[str, Any] | None = None
+) -> set[str]:
     """The names that a run of these arguments logs, from the run itself, built and not trained."""
-    cli = FitCLI(arguments)
+    cli = _parsed(arguments)
     settings = cli.settings
+    check_asked(arguments, settings, asked or {})
     identity = Claim.of({**settings, "seed_everything": 0}).identity
     if identity not in built:  # seeds share everything that could be wrong
-        cli.build()
-        options = MeasureOptions(**settings["measure"])
-        found = measurements(options, cli.model, cli.datamodule.dataset, 0)
-        built[identity] = set[str]().union(*(m.logs(cli.model) for m in found))
+        built[identity] = _built(cli)
     return built[identity]
+
+
+def _built(cli: FitCLI) -> set[str]:
+    try:
+        cli.build()
+        options = MeasureOptions(**cli.settings["measure"])
+        found = measurements(options, cli.model, cli.datamodule.dataset, 0)
+        return set[str]().union(*(m.logs(cli.model) for m in found))
+    except (RuntimeError, MemoryError, ValueError, TypeError, OverflowError) as error:  # as a run would end
+        raise UserError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+
+
+def _parsed(arguments: list[str]) -> FitCLI:
+    """The command line of a run; UserError for whatever a file may make of it."""
+    try:
+        return FitCLI(arguments)
+    except UserError:
+        raise
+    except SystemExit as error:  # an option that prints and ends
+        raise UserError(f"snlab fit {' '.join(arguments)} trains nothing") from error
+    except Exception as error:  # of a library, for a strange value
+        raise UserError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -24,6 +22,7 @@ from snlab.tracking.wandb_mirror import WandbOptions
 from snlab.training.build import build_data, build_gan
 from snlab.training.measurements import MeasureOptions
 from snlab.training.parallel import SyncBatchNorm, strategy
+from snlab.training.spelling import as_json, from_python, takes_null
 
 
 class Parser(LightningArgumentParser):
@@ -90,7 +89,7 @@ class FitCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        self.config = parser.parse_args(args)
+        self.config = parser.parse_args(from_python(args, takes_null(parser)))
         self.settings: dict[str, Any] = yaml.safe_load(
             parser.dump(self.config, skip_unset=False, format="yaml")
         )
@@ -139,9 +138,4 @@ def _with_experiments(arguments: Sequence[str]) -> list[str]:
 
 def _config(value: str) -> str:
     """The experiment's file; a mapping, which is how a sweep's value carries several settings, as JSON."""
-    if not value.startswith("{"):
-        return str(experiment(value))
-    try:
-        return json.dumps(ast.literal_eval(value))  # W&B's agent writes Python, where null is None
-    except (SyntaxError, ValueError, TypeError):
-        return value
+    return as_json(value) if value.startswith("{") else str(experiment(value))
