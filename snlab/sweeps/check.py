@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from jsonargparse import ArgumentParser
 
 from snlab.core.errors import UserError, nearest
 from snlab.core.messages import plain_messages
 from snlab.sweeps.command_line import ARGUMENTS, refuse_option
 from snlab.sweeps.distributions import Choice, Parameter
-from snlab.sweeps.document import Sweep
+from snlab.sweeps.document import Sweep, in_words
 from snlab.sweeps.reading import shown
 from snlab.training.arguments import FitCLI
 from snlab.training.asked import CONFIG, check_asked, is_mapping, leaves, settings_of, within
@@ -44,9 +46,10 @@ class Planned:
             f"--runs={root / sweep.name}",
             "--resume",
         ]
-        settings = _parsed(words).settings
-        check_asked(words, settings, configuration)
-        claim = Claim.of(settings)
+        with _in_one_line():
+            settings = FitCLI(words).settings
+            check_asked(words, settings, configuration)
+            claim = Claim.of(settings)
         return cls(dict(configuration), words, claim.identity, claim.folder)
 
 
@@ -60,7 +63,8 @@ def mirrored(sweep: Sweep) -> list[str]:
 def plan(sweep: Sweep, root: Path) -> list[Planned]:
     """The distinct trials of a grid or a capped random search, or the first of an endless one.
 
-    Of a bayesian search, random draws from its space: what it will run is not known beforehand.
+    Of a bayesian search, random draws from its space: what it will run is not known beforehand. UserError,
+    in one line that begins with the file, where one of them could not be run.
     """
     with quiet():
         found: dict[str, Planned] = {}
@@ -69,7 +73,10 @@ def plan(sweep: Sweep, root: Path) -> list[Planned]:
                 sweep.method == "bayes" or (sweep.method == "random" and not sweep.run_cap)
             ):
                 break
-            trial = Planned.of(sweep, configuration, root)
+            try:
+                trial = Planned.of(sweep, configuration, root)
+            except UserError as error:
+                raise UserError(f"{sweep.path}: {in_words(configuration)}: {error}") from error
             found.setdefault(trial.identity, trial)  # two spellings of one trial are one trial
         return list(found.values())
 
@@ -93,19 +100,21 @@ def check(sweep: Sweep) -> None:
 def _check(sweep: Sweep) -> None:
     fixed = [word for word in sweep.command if word not in ARGUMENTS]
     try:
-        cli = _parsed(fixed)
+        with _in_one_line():
+            cli = FitCLI(fixed)
     except UserError as error:
         raise UserError(f"command: {error}") from error
     if cli.settings["run_folder"] is not None:
         refuse_option("command: ", "run_folder")
-    _check_names(sweep, [action.dest for action in cli.parser._actions])
+    _check_names(sweep, cli.parser)
     base = {p.name: _tried(p, sweep.method)[0] for p in sweep.parameters}
     built: dict[str, set[str]] = {}
     for parameter in sweep.parameters:
         for value in _tried(parameter, sweep.method):
             configuration = {**base, parameter.name: value}
             try:
-                logged = _logged(sweep.arguments(configuration), built, configuration)
+                with _in_one_line():
+                    logged = _logged(sweep.arguments(configuration), built, configuration)
             except UserError as error:
                 raise UserError(f"parameter {parameter.name}, value {shown(value)}: {error}") from error
             if sweep.metric is not None and sweep.metric.name not in logged:
@@ -115,14 +124,14 @@ def _check(sweep: Sweep) -> None:
                 )
 
 
-def _check_names(sweep: Sweep, known: Sequence[str]) -> None:
+def _check_names(sweep: Sweep, parser: ArgumentParser) -> None:
     """UserError for a parameter that is no option of a sweep's, or sets what another one sets."""
+    known, open_ended = _options(parser)
     set_by: dict[str, str] = {}
     for parameter in sweep.parameters:
         name = parameter.name
         refuse_option("parameter ", name)
-        inside = any(name.startswith(f"{option}.") for option in _with_insides(known))
-        if name not in known and not inside:
+        if name not in known and not any(name.startswith(f"{option}.") for option in open_ended):
             raise UserError(f"unknown parameter {shown(name)}; {nearest(name, known)}")
         for path in _sets(parameter, sweep.method):
             refuse_option(f"parameter {name}: ", path)
@@ -132,10 +141,17 @@ def _check_names(sweep: Sweep, known: Sequence[str]) -> None:
             set_by[path] = name
 
 
-def _with_insides(known: Sequence[str]) -> list[str]:
-    """The options whose value has options of its own, such as those of a class, which no other list names."""
-    groups = {name.rpartition(".")[0] for name in known if not name.endswith(".help")}
-    return [name for name in known if name not in groups]
+def _options(parser: ArgumentParser) -> tuple[list[str], list[str]]:
+    """The names of all options, and those whose value, an object of some class, has options of its own."""
+    hints = {action.dest: get_args(getattr(action, "_typehint", None)) for action in parser._actions}
+    known, open_ended = list(hints), []
+    for name, kinds in hints.items():
+        for kind in kinds:
+            if is_dataclass(kind):
+                known += [f"{name}.{field.name}" for field in fields(kind)]
+            elif (isinstance(kind, type) and kind.__module__ != "builtins") or get_args(kind):
+                open_ended.append(name)
+    return known, open_ended
 
 
 def _sets(parameter: Parameter, method: str) -> list[str]:
@@ -161,35 +177,30 @@ def _logged(
     arguments: list[str], built: dict[str, set[str]], asked: Mapping[str, Any] | None = None
 ) -> set[str]:
     """The names that a run of these arguments logs, from the run itself, built and not trained."""
-    cli = _parsed(arguments)
+    cli = FitCLI(arguments)
     settings = cli.settings
     check_asked(arguments, settings, asked or {})
     identity = Claim.of({**settings, "seed_everything": 0}).identity
     if identity not in built:  # seeds share everything that could be wrong
-        built[identity] = _built(cli)
+        cli.build()
+        options = MeasureOptions(**settings["measure"])
+        found = measurements(options, cli.model, cli.datamodule.dataset, 0)
+        built[identity] = set[str]().union(*(m.logs(cli.model) for m in found))
     return built[identity]
 
 
-def _built(cli: FitCLI) -> set[str]:
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """UserError for whatever a library, or a user's class, makes of a strange value."""
     try:
-        cli.build()
-        options = MeasureOptions(**cli.settings["measure"])
-        found = measurements(options, cli.model, cli.datamodule.dataset, 0)
-        return set[str]().union(*(m.logs(cli.model) for m in found))
-    except (RuntimeError, MemoryError, ValueError, TypeError, OverflowError) as error:  # as a run would end
-        raise UserError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
-
-
-def _parsed(arguments: list[str]) -> FitCLI:
-    """The command line of a run; UserError for whatever a file may make of it."""
-    try:
-        return FitCLI(arguments)
+        yield
     except UserError:
         raise
     except SystemExit as error:  # an option that prints and ends
-        raise UserError(f"snlab fit {' '.join(arguments)} trains nothing") from error
-    except Exception as error:  # of a library, for a strange value
-        raise UserError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise UserError("snlab fit would train nothing") from error
+    except Exception as error:
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise UserError(f"{kind}{' '.join(str(error).split())}") from error
 
 
 @contextmanager

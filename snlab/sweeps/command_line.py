@@ -21,6 +21,8 @@ NOT_HERE = {
     "runs": "snlab sweep FILE --runs FOLDER says where runs land",
     "run_folder": "every run of a sweep has a folder of its own",
     "resume": "a sweep's runs always go on where they were",
+    "again": "each run of a sweep is trained once",
+    "sources": "it is filled in",
     "help": "it trains nothing",
     "print_config": "it trains nothing",
 }

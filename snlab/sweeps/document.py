@@ -112,8 +112,12 @@ def in_words(configuration: Mapping[str, Any]) -> str:
     >>> in_words({"model.adam.lr": 0.0002616193462793065, "model.normalizer": "none"})
     'model.adam.lr=0.0002616 model.normalizer=none'
     """
-    shown = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in configuration.items()}
-    return " ".join(f"{name}={value}" for name, value in shown.items())
+    return " ".join(f"{name}={_in_words(value)}" for name, value in configuration.items())
+
+
+def _in_words(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def _read(path: Path, document: dict[str, Any]) -> Sweep:
@@ -123,6 +127,8 @@ def _read(path: Path, document: dict[str, Any]) -> Sweep:
     for key in TEXTS:
         if not isinstance(document.get(key), str | None):
             raise UserError(f"{key} wants text, got {shown(document[key])}")
+    if not isinstance(document.get("controller"), dict | None):
+        raise UserError(f"controller wants a mapping, got {shown(document['controller'])}")
     method = document.get("method")
     if method not in METHODS:
         raise UserError(f"unknown method {shown(method)}; {nearest(str(method), METHODS)}")
