@@ -11,7 +11,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -110,10 +109,7 @@ class Number(Parameter):
         """From ``low`` by ``step``, below ``high``: numpy's arange, by which W&B makes a grid."""
         if self.distribution != "uniform" or self.step is None:
             return None
-        count = (self.high - self.low) / self.step
-        if math.isinf(count):
-            return math.ceil((Fraction(self.high) - Fraction(self.low)) / Fraction(self.step))
-        return math.ceil(count)
+        return math.ceil((self.high - self.low) / self.step)
 
     def value(self, index: int) -> float:
         assert self.step is not None
