@@ -161,14 +161,15 @@ def test_a_strange_key(top, tmp_path):
 
 VALUES = [
     None, True, False, 0, -1, 1, 3, 2**31, 2**62, 2**70, 10**90, 0.5, -0.0, 1e-300, 1e300, "", " ", "x",
-    "1e-4", "None", "null", "${args}", "${x}", "[", "{", "{}", "--help", "a=b", "ü", "[/b]", "demo_ring", "none",
-    [], [1], [[]], [None], [1, "x", None], ["snlab", "fit", "${args}"], {}, {"value": 1}, {"values": [1, 2]},
-    {"values": []}, {"min": 0, "max": 1}, {"min": 0, "max": 10**12}, {"parameters": {}},
+    "1e-4", "None", "null", "${args}", "${x}", "[", "{", "{}", "--help", "a=b", "ü", "[/b]", "demo_ring",
+    "none", [], [1], [[]], [None], [1, "x", None], ["snlab", "fit", "${args}"], {}, {"value": 1},
+    {"values": [1, 2]}, {"values": []}, {"min": 0, "max": 1}, {"min": 0, "max": 10**12}, {"parameters": {}},
     {"a": {"b": {"c": []}}}, {"distribution": "normal"}, {"model": {"n_dis": 2}},
 ]  # fmt: skip
 NAMES = [
-    "model.n_dis", "model.adam.lr", "model.normalizer", "model.ema_decay", "model", "config",
-    "seed_everything", "wandb.mode", "trainer.devices", "model.generator_adam.lr", "data.dataset", "runs", "nope", "a.b.c", "",
+    "model.n_dis", "model.adam.lr", "model.normalizer", "model.ema_decay", "model", "config", "",
+    "seed_everything", "wandb.mode", "trainer.devices", "model.generator_adam.lr", "data.dataset", "runs",
+    "nope", "a.b.c",
 ]  # fmt: skip
 OPTIONS = [
     "value", "values", "min", "max", "q", "mu", "sigma", "a", "b", "distribution", "probabilities",
