@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -22,11 +24,17 @@ from snlab.tracking.wandb_mirror import WandbOptions
 from snlab.training.build import build_data, build_gan
 from snlab.training.measurements import MeasureOptions
 from snlab.training.parallel import SyncBatchNorm, strategy
-from snlab.training.spelling import as_json, from_python, takes_null
+from snlab.training.spelling import from_python, takes_null
 
 
 class Parser(LightningArgumentParser):
-    """Says what is wrong with the command line or a configuration file in one line."""
+    """Says what is wrong with the command line or a configuration file in one line.
+
+    Takes values as W&B's agent writes them, which is as Python does.
+    """
+
+    def parse_args(self, args: Sequence[str], **kwargs: Any) -> Any:  # type: ignore[override]
+        return super().parse_args(from_python(args, takes_null(self)), **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         line = " ".join(message.split())
@@ -89,7 +97,7 @@ class FitCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        self.config = parser.parse_args(from_python(args, takes_null(parser)))
+        self.config = parser.parse_args(args)
         self.settings: dict[str, Any] = yaml.safe_load(
             parser.dump(self.config, skip_unset=False, format="yaml")
         )
@@ -138,4 +146,9 @@ def _with_experiments(arguments: Sequence[str]) -> list[str]:
 
 def _config(value: str) -> str:
     """The experiment's file; a mapping, which is how a sweep's value carries several settings, as JSON."""
-    return as_json(value) if value.startswith("{") else str(experiment(value))
+    if not value.startswith("{"):
+        return str(experiment(value))
+    try:
+        return json.dumps(ast.literal_eval(value))  # W&B's agent writes Python, where null is None
+    except (SyntaxError, ValueError, TypeError):
+        return value

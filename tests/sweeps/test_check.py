@@ -296,7 +296,10 @@ BAD = {
     "another program": ({"command": ["python", "train.py", "${args}"]}, "does not run snlab fit"),
     "no arguments": ({"command": ["snlab", "fit"]}, "command wants ${args} once"),
     "unknown macro": ({"command": ["snlab", "fit", "${arg}"]}, "did you mean '${args}'?"),
-    "no such experiment": ({"command": ["snlab", "fit", "--config=digits_settings_c", "${args}"]}, "'digits_setting_c'?"),
+    "no such experiment": (
+        {"command": ["snlab", "fit", "--config=digits_settings_c", "${args}"]},
+        "did you mean 'digits_setting_c'?",
+    ),
     "a distribution in a grid": (
         {"parameters": {"model.adam.lr": {"min": 0.1, "max": 0.2}}},
         "a grid wants values",
