@@ -116,12 +116,24 @@ def _check(sweep: Sweep) -> None:
                 with _in_one_line():
                     logged = _logged(sweep.arguments(configuration), built, configuration)
             except UserError as error:
-                raise UserError(f"parameter {parameter.name}, value {shown(value)}: {error}") from error
+                name = _to_blame(sweep, configuration, parameter.name)
+                raise UserError(f"parameter {name}, value {shown(configuration[name])}: {error}") from error
             if sweep.metric is not None and sweep.metric.name not in logged:
                 raise UserError(
                     f"metric {shown(sweep.metric.name)} is never logged where {parameter.name} is "
                     f"{shown(value)}; {nearest(sweep.metric.name, logged)}"
                 )
+
+
+def _to_blame(sweep: Sweep, configuration: Mapping[str, Any], tried: str) -> str:
+    """Whose value a run refuses by itself: the one that was tried, or one that stood beside it."""
+    for name in (tried, *configuration):
+        try:
+            with _in_one_line():
+                _logged(sweep.arguments({name: configuration[name]}), {})
+        except UserError:
+            return name
+    return tried
 
 
 def _check_names(sweep: Sweep, parser: ArgumentParser) -> None:

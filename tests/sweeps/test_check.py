@@ -257,6 +257,10 @@ BAD = {
         {"parameters": {"model.n_dis": {"values": [1, "five"]}}},
         "parameter model.n_dis, value 'five'",
     ),
+    "wrong type of another": (
+        {"parameters": {"model.n_dis": {"values": [1, 2]}, "seed_everything": {"values": ["x"]}}},
+        "parameter seed_everything, value 'x'",
+    ),
     "unknown name": (
         {"parameters": {"model.normalizer": {"values": ["none", "spectral_nrom"]}}},
         "did you mean 'spectral_norm'?",
