@@ -11,8 +11,8 @@ from snlab.results.report import report
 from snlab.results.tables import make, render
 from snlab.sweeps.check import plan
 from snlab.sweeps.command import SweepOptions, work_off
+from snlab.sweeps.distributions import Choice
 from snlab.sweeps.document import Sweep, read_sweep
-from snlab.sweeps.parameters import Choice
 from snlab.sweeps.slots import cores_in_reach
 from snlab.tracking.run_folder import CONFIG, OVER
 

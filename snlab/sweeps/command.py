@@ -101,6 +101,8 @@ def dry_run(file: str, options: SweepOptions) -> int:
     for i, trial in enumerate(trials):
         console.print(f"{i:4d}  {_state(trial):8s}  {in_words(trial.configuration)}")
     console.print(f"each is: snlab fit {' '.join(found.command)}")
+    if found.method != "bayes" and found.count is not None and len(trials) < found.count:
+        console.print(f"{found.count} configurations: those that are not shown would be the same runs")
     count = total(found, trials)
     unseen = 0 if count is None else count - len(trials)  # draws that are made later
     if count is None or unseen:
@@ -131,7 +133,7 @@ def create(file: str, target: str) -> int:
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def _check(found: Sweep, options: SweepOptions) -> None:

@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from snlab.sweeps.document import Metric
+from snlab.sweeps.objective import Metric
 from snlab.sweeps.study import STOPPED_EARLY, Place
 from snlab.sweeps.trial import TrialProcess
 

@@ -9,53 +9,24 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
+from typing import Any
 
 from snlab.core.errors import UserError, nearest
 from snlab.core.resources import sweep_file
-from snlab.sweeps.parameters import Parameter, is_number, read_parameters
+from snlab.sweeps.command_line import ARGUMENTS, fit_words
+from snlab.sweeps.distributions import Choice, Parameter
+from snlab.sweeps.objective import Hyperband, Metric, read_hyperband, read_metric
+from snlab.sweeps.parameters import read_parameters
+from snlab.sweeps.reading import read_yaml, shown
 
 METHODS = ("grid", "random", "bayes")
 KEYS = {
     "name", "description", "program", "method", "metric", "parameters", "early_terminate", "command",
-    "run_cap", "project", "entity", "settings", "controller",
+    "run_cap", "project", "entity", "controller", "apiVersion", "kind",
 }  # fmt: skip
-GOALS = ("minimize", "maximize")
-COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")  # W&B's own, where a file has none
-ARGUMENTS = ("${args}", "${args_no_equals}")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What a search improves; with a ``target``, no run begins once one has reached it."""
-
-    name: str
-    goal: Literal["minimize", "maximize"] = "minimize"
-    target: float | None = None
-
-    @property
-    def worst(self) -> float:
-        return -math.inf if self.goal == "maximize" else math.inf
-
-    def better(self, a: float, b: float) -> bool:
-        return a > b if self.goal == "maximize" else a < b
-
-
-@dataclass(frozen=True)
-class Hyperband:
-    """Early termination; an iteration is one logged value of the metric (Li et al. 2018).
-
-    Args:
-        first: iterations after which a run may first be stopped.
-        last: iterations of a whole run; None where the file names ``min_iter``.
-        eta: the share of runs that go on at each bracket is 1/eta.
-    """
-
-    first: int
-    last: int | None
-    eta: int
+TEXTS = ("name", "description", "program", "project", "entity", "apiVersion", "kind")
+MOST_RUNS = 1000  # each is parsed before anything starts, and has a place in the study
+LONGEST_NAME = 100  # characters: of a folder, and of W&B's group
 
 
 @dataclass(frozen=True)
@@ -66,6 +37,7 @@ class Sweep:
     name: str
     method: str
     parameters: tuple[Parameter, ...]
+    """In W&B's order: by name, nested ones where their group's name stands."""
     metric: Metric | None
     hyperband: Hyperband | None
     run_cap: int | None
@@ -83,6 +55,14 @@ class Sweep:
         text = json.dumps([kept, self.document.get("early_terminate")], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
+    @property
+    def count(self) -> int | None:
+        """How many configurations it has, None for endlessly many; two of them may be one run."""
+        if self.method != "grid":
+            return self.run_cap
+        whole = math.prod(parameter.count or 1 for parameter in self.parameters)
+        return whole if self.run_cap is None else min(whole, self.run_cap)
+
     def arguments(self, configuration: Mapping[str, Any]) -> list[str]:
         """The words after ``snlab fit`` for one configuration, spelt by W&B's own agent code."""
         from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
@@ -96,31 +76,30 @@ class Sweep:
 
     def configurations(self) -> Iterator[dict[str, Any]]:
         """Every configuration of a grid, in W&B's order; a random search's draws, endless without run_cap."""
-        if self.method == "grid":
-            axes = [parameter.values() or () for parameter in self.parameters]
-            found: Iterator[dict[str, Any]] = (
-                dict(zip((p.name for p in self.parameters), values, strict=True))
-                for values in itertools.product(*axes)
-            )
-        else:
-            found = (
-                {p.name: p.draw(_quantile(f"{self.digest}/{i}/{p.name}")) for p in self.parameters}
-                for i in itertools.count()
-            )
-        return itertools.islice(found, self.run_cap)
+        numbers = itertools.count() if self.count is None else range(self.count)
+        return (self._grid_point(i) if self.method == "grid" else self._draw(i) for i in numbers)
+
+    def _grid_point(self, number: int) -> dict[str, Any]:
+        """That of a number from 0, the last parameter's values the fastest to change."""
+        point: dict[str, Any] = {}
+        for parameter in reversed(self.parameters):
+            number, index = divmod(number, parameter.count or 1)
+            point[parameter.name] = parameter.value(index)
+        return {parameter.name: point[parameter.name] for parameter in self.parameters}
+
+    def _draw(self, number: int) -> dict[str, Any]:
+        return {p.name: p.draw(_quantile(f"{self.digest}/{number}/{p.name}")) for p in self.parameters}
 
 
 def read_sweep(name: str | Path) -> Sweep:
     """The sweep in a file, or one that ships with the package by its name; UserError in one line."""
     path = sweep_file(str(name))
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"sweep file {path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"sweep file {path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(document, dict):
-        raise UserError(f"sweep file {path} holds no mapping; method and parameters are needed")
+        document = read_yaml(path)
+        if not isinstance(document, dict):
+            raise UserError("holds no mapping; method and parameters are needed")
+    except UserError as error:
+        raise UserError(f"sweep file {path}: {error}") from error
     try:
         return _read(path, document)
     except UserError as error:
@@ -133,118 +112,98 @@ def in_words(configuration: Mapping[str, Any]) -> str:
     >>> in_words({"model.adam.lr": 0.0002616193462793065, "model.normalizer": "none"})
     'model.adam.lr=0.0002616 model.normalizer=none'
     """
-    shown = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in configuration.items()}
-    return " ".join(f"{name}={value}" for name, value in shown.items())
+    return " ".join(f"{name}={_in_words(value)}" for name, value in configuration.items())
+
+
+def _in_words(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def _read(path: Path, document: dict[str, Any]) -> Sweep:
     for key in document:
         if key not in KEYS:
-            raise UserError(f"unknown key {key!r}; {nearest(str(key), KEYS)}")
+            raise UserError(f"unknown key {shown(key)}; {nearest(key, KEYS)}")
+    for key in TEXTS:
+        if not isinstance(document.get(key), str | None):
+            raise UserError(f"{key} wants text, got {shown(document[key])}")
+    if not isinstance(document.get("controller"), dict | None):
+        raise UserError(f"controller wants a mapping, got {shown(document['controller'])}")
     method = document.get("method")
     if method not in METHODS:
-        raise UserError(f"unknown method {method!r}; {nearest(str(method), METHODS)}")
+        raise UserError(f"unknown method {shown(method)}; {nearest(str(method), METHODS)}")
     parameters = document.get("parameters")
     if not isinstance(parameters, dict) or not parameters:
         raise UserError("parameters wants a mapping of at least one parameter")
     found = tuple(read_parameters(parameters))
-    metric = _metric(document.get("metric"))
-    hyperband = _hyperband(document.get("early_terminate"))
+    metric = read_metric(document.get("metric"))
+    hyperband = read_hyperband(document.get("early_terminate"))
     if metric is None and (method == "bayes" or hyperband):
         raise UserError(f"{'method bayes' if method == 'bayes' else 'early_terminate'} wants a metric")
     if method == "grid":
         for parameter in found:
-            if parameter.values() is None:
-                raise UserError(f"parameter {parameter.name}: a grid wants values, not a distribution")
+            _check_axis(parameter)
     run_cap = document.get("run_cap")
     if run_cap is not None and (not isinstance(run_cap, int) or isinstance(run_cap, bool) or run_cap < 1):
-        raise UserError(f"run_cap wants a whole number of at least 1, got {run_cap!r}")
-    name = str(document.get("name") or path.stem)
-    if not name.strip() or "/" in name or name.startswith("."):
-        raise UserError(f"name {name!r} cannot name a folder")
-    return Sweep(path, name, method, found, metric, hyperband, run_cap, _command(document), document)
+        raise UserError(f"run_cap wants a whole number of at least 1, got {shown(run_cap)}")
+    name = path.stem if document.get("name") is None else document["name"]
+    if not _names_a_folder(name):
+        raise UserError(f"name {shown(name)} cannot name a folder")
+    sweep = Sweep(path, name, method, found, metric, hyperband, run_cap, fit_words(document), document)
+    if sweep.count is not None and sweep.count > MOST_RUNS:
+        cure = "lower run_cap"
+        if method == "grid":
+            cure = "run_cap: N takes the first N, and method: random with run_cap: N draws N"
+        raise UserError(f"{in_digits(sweep.count)} runs, and a sweep has at most {MOST_RUNS:,}; {cure}")
+    return sweep
 
 
-def _metric(options: Any) -> Metric | None:
-    if options is None:
-        return None
-    if not isinstance(options, dict) or not isinstance(options.get("name"), str):
-        raise UserError(f"metric wants a name and a goal, got {options!r}")
-    for key in options:
-        if key not in ("name", "goal", "target"):
-            raise UserError(f"metric has no key {key!r}; {nearest(str(key), ('name', 'goal', 'target'))}")
-    goal = options.get("goal", "minimize")
-    if goal not in GOALS:
-        raise UserError(f"metric: unknown goal {goal!r}; {nearest(str(goal), GOALS)}")
-    target = options.get("target")
-    if target is not None and not is_number(target):
-        raise UserError(f"metric: target wants a number, got {target!r}")
-    return Metric(options["name"], goal, target)
-
-
-def _hyperband(options: Any) -> Hyperband | None:
-    """W&B's two forms: brackets at min_iter * eta^k, or at max_iter / eta^k for k = s to 1."""
-    if options is None:
-        return None
-    known = ("type", "min_iter", "max_iter", "s", "eta", "strict")
-    if not isinstance(options, dict) or options.get("type") != "hyperband":
-        raise UserError(f"early_terminate wants type: hyperband, got {options!r}")
-    for key, value in options.items():
-        if key not in known:
-            raise UserError(f"early_terminate has no key {key!r}; {nearest(str(key), known)}")
-        if key not in ("type", "strict") and (not isinstance(value, int) or value < 1):
-            raise UserError(f"early_terminate: {key} wants a whole number of at least 1, got {value!r}")
-    eta = options.get("eta", 3)
-    if eta < 2:
-        raise UserError(f"early_terminate: eta wants a whole number of at least 2, got {eta}")
-    if ("min_iter" in options) == ("max_iter" in options):
-        raise UserError("early_terminate wants either min_iter, or max_iter and s")
-    if "min_iter" in options:
-        return Hyperband(options["min_iter"], None, eta)
-    if "s" not in options:
-        raise UserError("early_terminate: max_iter wants s, the number of brackets")
-    return Hyperband(max(1, options["max_iter"] // eta ** options["s"]), options["max_iter"], eta)
-
-
-def _command(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """The words after ``snlab fit``; UserError where the command would not run it with the parameters."""
-    written = document.get("command", list(COMMAND))
-    if not isinstance(written, list) or not written:
-        raise UserError(f"command wants a list of words, got {written!r}")
-    words = [str(word) for word in written]
-    program = [str(document.get("program"))] if document.get("program") else ["${program}"]
-    words = [w for word in words for w in (program if word == "${program}" else [word])]
-    words = [word for word in words if word != "${env}"]
-    for start in (["snlab"], ["${interpreter}", "-m", "snlab"], ["python", "-m", "snlab"]):
-        if words[: len(start) + 1] == [*start, "fit"]:
-            rest = words[len(start) + 1 :]
-            break
-    else:
+def _check_axis(parameter: Parameter) -> None:
+    if parameter.count is None:
+        raise UserError(f"parameter {parameter.name}: a grid wants values, not a distribution")
+    if isinstance(parameter, Choice) and len(set(parameter.probabilities)) > 1:
         raise UserError(
-            f"command {' '.join(map(str, written))!r} does not run snlab fit: [snlab, fit, ..., ${{args}}]"
+            f"parameter {parameter.name}: a grid takes every value once, whatever its probability"
         )
-    for word in rest:
-        if word.startswith("${") and word not in ARGUMENTS:
-            raise UserError(f"command: unknown macro {word}; {nearest(word, ARGUMENTS)}")
-    if sum(word in ARGUMENTS for word in rest) != 1:
-        raise UserError("command wants ${args} once: it is where the parameters reach snlab fit")
-    return tuple(rest)
+
+
+def _names_a_folder(name: str) -> bool:
+    if not name.strip() or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
+        return False
+    return "/" not in name and not name.startswith(".")
+
+
+def in_digits(count: int) -> str:
+    """
+    >>> in_digits(1_000_000), in_digits(10**300)
+    ('1,000,000', 'about 10^300')
+    """
+    return f"{count:,}" if count < 10**15 else f"about 10^{round(math.log10(count))}"
 
 
 def _nested(sweep: Sweep, configuration: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as W&B hands it to a run: parameters nested in the file as one mapping."""
     result: dict[str, Any] = {}
     for name, value in configuration.items():
-        head, _, tail = name.partition(".")
-        if tail and "parameters" in (sweep.document["parameters"].get(head) or {}):
-            inner = result.setdefault(head, {})
-            *path, last = tail.split(".")
-            for key in path:
-                inner = inner.setdefault(key, {})
-            inner[last] = value
-        else:
-            result[name] = value
+        *groups, last = _path(name, sweep.document["parameters"]) or (name,)
+        place = result
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = value
     return result
+
+
+def _path(name: str, parameters: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The keys under which a parameter stands in the file, several where it is nested."""
+    for key, options in parameters.items():
+        if "parameters" not in options:
+            if key == name:
+                return (key,)
+        elif name.startswith(f"{key}."):
+            inner = _path(name.removeprefix(f"{key}."), options["parameters"])
+            if inner is not None:
+                return (key, *inner)
+    return None
 
 
 def _quantile(text: str) -> float:

@@ -49,9 +49,10 @@ BEFORE = ".before-"  # ends the name of a run that was trained again, with a num
 
 # What cannot change a number: where a run lands, how it is kept and shown.
 _NOT_IDENTITY = {"config", "runs", "run_folder", "resume", "again", "checkpoint_every", "wandb"}
-# Of the Trainer's options: on what it runs (the same to rounding), how long at a time, what is shown.
+# Of the Trainer's options: on what and by which kernels it runs (the same to rounding), how long at a time,
+# what is shown.
 _TRAINER_NOT_IDENTITY = {
-    *("accelerator", "strategy", "devices", "num_nodes", "max_time"),
+    *("accelerator", "strategy", "devices", "num_nodes", "deterministic", "benchmark", "max_time"),
     *("logger", "log_every_n_steps", "default_root_dir", "enable_autolog_hparams", "model_registry"),
     *("enable_checkpointing", "enable_progress_bar", "enable_model_summary", "profiler", "detect_anomaly"),
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +25,7 @@ from snlab.training.build import build_data, build_gan
 from snlab.training.measurements import MeasureOptions
 from snlab.training.parallel import SyncBatchNorm, cluster, strategy
 from snlab.training.sources import find_from_working_directory, named, sources
+from snlab.training.spelling import as_json, from_python, takes_null
 from snlab.training.trainer_options import (
     DEFAULTS,
     PROFILERS,
@@ -39,7 +40,13 @@ LARGEST_SEED = 2**32 - 1  # that numpy takes
 
 
 class Parser(LightningArgumentParser):
-    """Says what is wrong with the command line or a configuration file in one line."""
+    """Says what is wrong with the command line or a configuration file in one line.
+
+    Takes values as W&B's agent writes them, which is as Python does.
+    """
+
+    def parse_args(self, args: Sequence[str], **kwargs: Any) -> Any:  # type: ignore[override]
+        return super().parse_args(from_python(args, takes_null(self)), **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         line = " ".join(message.split())
@@ -215,12 +222,10 @@ def _config(value: str) -> str:
     UserError for a sweep's file, and where it sets what another option sets.
     """
     if value.startswith("{"):
-        try:
-            mapping = ast.literal_eval(value)  # W&B's agent writes Python, where null is None
-        except (SyntaxError, ValueError, TypeError):
-            return value
-        _check_config("--config", mapping)
-        return json.dumps(mapping)
+        mapping = as_json(value)  # W&B's agent writes Python, where null is None
+        with suppress(ValueError):  # the parser says what is wrong with it
+            _check_config("--config", json.loads(mapping))
+        return mapping
     if not Path(value).is_file() and Path(value).stem in sweeps():
         raise UserError(f"{value} is a sweep; snlab sweep {value}")
     path = experiment(value)

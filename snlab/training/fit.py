@@ -36,9 +36,10 @@ from snlab.tracking.run_folder import (
     RunWriter,
 )
 from snlab.tracking.run_folder_logger import RunFolderLogger
-from snlab.tracking.wandb_agent_run import wanted_again
+from snlab.tracking.wandb_agent_run import parameters, run_id, wanted_again
 from snlab.tracking.wandb_mirror import WandbMirror, WandbOptions, replay
 from snlab.training.arguments import FitCLI
+from snlab.training.asked import check_asked
 from snlab.training.claim import Claim
 from snlab.training.measurements import MeasureOptions, measurements
 from snlab.training.parallel import end_with_launcher, leading
@@ -57,6 +58,8 @@ def fit(arguments: Sequence[str]) -> Run:
     end_with_launcher()
     with plain_messages():
         cli = FitCLI(arguments)
+        if run_id() is not None:
+            check_asked(arguments, cli.settings, parameters())
         place = Claim.of(cli.settings)
         over = place.finished()
         anew = cli.settings["again"] and (over is not None or not cli.settings["resume"])

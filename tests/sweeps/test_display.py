@@ -11,7 +11,7 @@ from rich.console import Console
 
 from snlab.sweeps import display as displays
 from snlab.sweeps.display import SweepDisplay, best_of
-from snlab.sweeps.document import Metric
+from snlab.sweeps.objective import Metric
 from snlab.sweeps.slots import Slot
 from snlab.sweeps.study import STOPPED_EARLY, Place
 

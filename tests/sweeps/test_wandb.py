@@ -155,12 +155,12 @@ def test_only_what_wandb_lacks_is_shown(lacking, second_sweep, python, wandb_ser
 def test_a_run_of_two_processes_is_one_run_with_the_sweeps_configuration(
     wandb, wandb_server, sweep_file, folder
 ):
-    axes = {"model.normalizer": ["weight_norm"], "trainer.devices": [2]}
+    axes = {"model.ema_decay": [None], "model.normalizer": ["weight_norm"], "trainer.devices": [2]}
     name = created(wandb, wandb_server, sweep_file(axes, "--trainer.accelerator=cpu"))
     said = worked_off(wandb, name)
     (shown,) = wandb_server.runs_of(name)
     assert (shown.state, shown.exit_code, wandb_server.handed_out(shown.id)) == ("finished", 0, 1)
-    assert shown.given == {"model.normalizer": "weight_norm", "trainer.devices": 2}
+    assert shown.given == {"model.ema_decay": None, "model.normalizer": "weight_norm", "trainer.devices": 2}
     (run,) = [run for run in find_runs(folder / "runs") if run.normalizer == "weight_norm"]
     config = {key: value for key, value in shown.config.items() if key != "_wandb"}
     assert {key: config[key] for key in shown.given} == shown.given

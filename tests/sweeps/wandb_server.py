@@ -55,10 +55,10 @@ class Sweep:
 
 
 def grid(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every configuration of a grid of plain values, the last parameter fastest."""
+    """Every configuration of a grid of plain values: parameters by name, the last one fastest."""
     axes = {
         name: parameter.get("values", [parameter.get("value")])
-        for name, parameter in config["parameters"].items()
+        for name, parameter in sorted(config["parameters"].items())
     }
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
