@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from snlab import __version__
 from snlab.core.environment import first_process
 from snlab.core.errors import INTERRUPTED, REQUEUE, USER_MISTAKE, UserError, nearest
+from snlab.core.text import use_text_anywhere
 from snlab.sweeps.slurm import add_arguments as slurm_arguments
 from snlab.tracking.wandb_agent_run import noted
 
@@ -37,6 +38,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    use_text_anywhere()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["fit"]:
         return noted(lambda: _main(arguments))

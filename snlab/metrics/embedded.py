@@ -161,7 +161,7 @@ def _verified(path: Path) -> bytes | None:
     """What ``path`` holds if its checksum agrees, else None."""
     try:
         weights = path.read_bytes()
-        checksum = path.with_suffix(".sha256").read_text().strip()
+        checksum = path.with_suffix(".sha256").read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
     return weights if hashlib.sha256(weights).hexdigest() == checksum else None

@@ -114,7 +114,7 @@ def read_sweep(name: str | Path) -> Sweep:
     """The sweep in a file, or one that ships with the package by its name; UserError in one line."""
     path = sweep_file(str(name))
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"sweep file {path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
