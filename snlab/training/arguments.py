@@ -23,7 +23,7 @@ from snlab.gan import check_precision
 from snlab.tracking.wandb_mirror import WandbOptions
 from snlab.training.build import build_data, build_gan
 from snlab.training.measurements import MeasureOptions
-from snlab.training.parallel import SyncBatchNorm, strategy
+from snlab.training.parallel import SyncBatchNorm, cluster, strategy
 
 
 class Parser(LightningArgumentParser):
@@ -118,6 +118,7 @@ class FitCLI(LightningCLI):
                 kwargs["strategy"] = strategy(
                     **{k: options[k] for k in ("accelerator", "devices", "num_nodes")}
                 )
+                plugins = [*plugins, *cluster(kwargs["strategy"])]
             trainer = self.instantiate_trainer(callbacks=[*configured, *callbacks], plugins=plugins, **kwargs)
         except MisconfigurationException as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error

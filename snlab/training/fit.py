@@ -17,7 +17,8 @@ from snlab.callbacks.losses import Diverged
 from snlab.callbacks.progress import ProgressReport
 from snlab.callbacks.stopping import StopOnSignal, Stopped
 from snlab.callbacks.throughput import Throughput
-from snlab.core.distributed import leave_process_group, peer_lost
+from snlab.core.distributed import leave_process_group, not_met, peer_lost, why_not_met
+from snlab.core.errors import UserError
 from snlab.core.messages import plain_messages
 from snlab.tracking.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
 from snlab.tracking.run_folder import (
@@ -37,7 +38,7 @@ from snlab.tracking.wandb_mirror import WandbMirror, WandbOptions, replay
 from snlab.training.arguments import FitCLI
 from snlab.training.claim import Claim
 from snlab.training.measurements import MeasureOptions, measurements
-from snlab.training.parallel import end_with_launcher, leading
+from snlab.training.parallel import end_with_launcher, leading, speak_by_rank
 
 VERSIONS = ("snlab", "torch", "pytorch-lightning", "torchmetrics", "torch-fidelity", "wandb", "numpy")
 
@@ -49,6 +50,7 @@ def fit(arguments: Sequence[str]) -> Run:
     A run that is over already is returned as it is. UserError for what the user can put right.
     """
     end_with_launcher()
+    speak_by_rank()
     with plain_messages():
         cli = FitCLI(arguments)
         place = Claim.of(cli.settings)
@@ -65,7 +67,8 @@ def fit(arguments: Sequence[str]) -> Run:
         )
         cli.model.check_sharding(trainer.world_size)
         if not trainer.is_global_zero:
-            _train(cli, trainer, place, mirror)
+            with leading():  # on another machine than the first, of the processes there
+                _train(cli, trainer, place, mirror)
             return Run(place.folder, cli.settings, {})
         with place.held(), leading():  # nothing is written before everything could be built
             _record(cli, trainer, place, writer, mirror)
@@ -101,6 +104,8 @@ def _train(cli: FitCLI, trainer: Trainer, place: Claim, mirror: WandbMirror) -> 
     except (KeyboardInterrupt, SystemExit):  # a second Ctrl-C
         return KILLED, "interrupted"
     except RuntimeError as error:
+        if not_met(error):
+            raise UserError(why_not_met(error)) from error
         if not peer_lost(error):
             raise
         return KILLED, LOST
