@@ -38,6 +38,9 @@ class Parser(LightningArgumentParser):
         raise UserError(re.sub(r'^Parser key "([\w.]+)":', r"option --\1:", line)) from ex
 
 
+_PARSERS: dict[str, LightningArgumentParser] = {}
+
+
 class FitCLI(LightningCLI):
     """LightningCLI over names: everything is set from YAML or the command line.
 
@@ -69,6 +72,14 @@ class FitCLI(LightningCLI):
                 "num_sanity_val_steps": 0,
             },
         )
+
+    def setup_parser(self, *arguments: Any, **kwargs: Any) -> None:
+        """One parser serves all command lines of a process: a sweep has many, and it takes as long to make."""
+        devices = os.environ.get(DEVICES, "")  # its default
+        if devices not in _PARSERS:
+            super().setup_parser(*arguments, **kwargs)
+            _PARSERS[devices] = self.parser
+        self.parser = _PARSERS[devices]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--generator_steps", type=PositiveInt, default=100_000, help="Generator updates.")
