@@ -51,8 +51,9 @@ def embedded_extractor(
     the held-out ones only tell its accuracy, in the log. ``cache``: the folder of cached weights, else
     `cache_folder`. ValueError for images or labels of another kind.
 
-    It is trained, or read, when the extractor is first used. Of two processes that want the same extractor, one trains and the other waits. A cached file that is not
-    what was written is trained again; where nothing can be written, it is kept in memory; the log says so.
+    It is trained, or read, when the extractor is first used. Of two processes that want it, one trains and
+    the other waits. A cached file that is not what was written is trained again; where nothing can be
+    written, it is kept in memory; the log says so.
     """
     if images.dtype != torch.uint8 or images.ndim != 4 or not len(images) or labels.shape != images.shape[:1]:
         raise ValueError(

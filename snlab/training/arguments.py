@@ -74,7 +74,7 @@ class FitCLI(LightningCLI):
         )
 
     def setup_parser(self, *arguments: Any, **kwargs: Any) -> None:
-        """One parser serves all command lines of a process: a sweep has many, and it takes as long to make."""
+        """One parser serves all command lines of a process: a sweep has many."""
         devices = os.environ.get(DEVICES, "")  # its default
         if devices not in _PARSERS:
             super().setup_parser(*arguments, **kwargs)
