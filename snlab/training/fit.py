@@ -117,6 +117,8 @@ def _train(cli: FitCLI, trainer: Trainer, place: Claim, mirror: WandbMirror) -> 
 def _record(cli: FitCLI, trainer: Trainer, place: Claim, writer: RunWriter, mirror: WandbMirror) -> None:
     """Train, and leave a summary whatever happens."""
     checkpoint = newest_good(place.folder / CHECKPOINTS)
+    if checkpoint:
+        _compare_machines(place, trainer.strategy.root_device)
     writer.go_on_from(checkpoint_step(checkpoint) if checkpoint else 0)
     outcome, reason = FAILED, None
     try:
@@ -147,6 +149,16 @@ def _summary(trainer: Trainer, place: Claim, outcome: str, reason: str | None) -
         "extractors": {c.extractor.name: c.extractor.digest for c in callbacks if isinstance(c, Fidelity)},
         "metrics": last,
     }
+
+
+def _compare_machines(place: Claim, device: torch.device) -> None:
+    """Say where a run goes on with other threads, or on another device, whose sums round differently."""
+    began = Run.read(place.folder).summary.get("machine", _machine(device))
+    if began != _machine(device):
+        rank_zero_warn(
+            f"the run began on {began} and goes on on {_machine(device)}: its numbers are not those of a run "
+            "without interruption, bit for bit (OMP_NUM_THREADS sets the threads)"
+        )
 
 
 def _machine(device: torch.device) -> str:
