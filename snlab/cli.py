@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from snlab import __version__
 from snlab.core.environment import first_process
 from snlab.core.errors import INTERRUPTED, REQUEUE, USER_MISTAKE, UserError, nearest
+from snlab.core.imports import importing
+from snlab.core.text import use_text_anywhere
 from snlab.sweeps.slurm import add_arguments as slurm_arguments
 from snlab.tracking.wandb_agent_run import noted
+from snlab.tracking.wandb_import import import_early
 
 if TYPE_CHECKING:
     from snlab.tracking.run_folder import Skipped
@@ -37,6 +40,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    use_text_anywhere()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["fit"]:
         return noted(lambda: _main(arguments))
@@ -65,8 +69,10 @@ def _main(arguments: list[str]) -> int:
 
 
 def fit(arguments: Sequence[str]) -> int:
-    from snlab.tracking.run_folder import KILLED, LOST, TIME_IS_UP, UNFINISHED
-    from snlab.training.fit import fit as train
+    with importing():
+        import_early(arguments)
+        from snlab.tracking.run_folder import KILLED, LOST, TIME_IS_UP, UNFINISHED
+        from snlab.training.fit import fit as train
 
     run = train(arguments)
     if not first_process() or run.outcome == UNFINISHED:  # the run's first process speaks for all
@@ -103,7 +109,8 @@ def _described(kind: str) -> list[str]:
         return [
             f"{name}: {(function.__doc__ or '').splitlines()[0]}" for name, function in sorted(made.items())
         ]
-    from snlab.training.build import REGISTRIES
+    with importing():
+        from snlab.training.registries import REGISTRIES
 
     registry = REGISTRIES[kind]
     return [registry.describe(name) for name in registry.names()]
@@ -122,8 +129,9 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def sweep(options: argparse.Namespace) -> int:
-    from snlab.sweeps.command import SweepOptions, dry_run
-    from snlab.sweeps.command import sweep as run_sweep
+    with importing():
+        from snlab.sweeps.command import SweepOptions, dry_run
+        from snlab.sweeps.command import sweep as run_sweep
 
     if options.wandb:
         from snlab.sweeps.command import create

@@ -80,7 +80,11 @@ def _wandb() -> tuple[str, str]:
     mode = os.environ.get("WANDB_MODE")
     if mode:
         return GOOD, f"WANDB_MODE is {mode}"
-    if wandb.login(prompt=False, verify=False):
+    try:
+        known = wandb.login(prompt=False, verify=False)
+    except Exception as error:  # of a key or a variable that W&B does not take
+        return MISSING, f"{' '.join(str(error).split())}; runs are kept offline"
+    if known:
         return GOOD, "logged in: runs are online"
     return GOOD, "not logged in: runs are kept offline (wandb login changes that)"
 

@@ -49,6 +49,9 @@ class Fidelity(Measurement):
     def logs(self, module: LightningModule) -> set[str]:
         return {f"{metric}/{self.extractor.name}" for metric in self.protocol.metrics}
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        _ = self.extractor.digest  # trained before the run where it has to be, and known to its summary
+
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         if self._real is None:
             images = real_images(self.images, self.protocol)

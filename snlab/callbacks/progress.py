@@ -73,7 +73,7 @@ class ProgressReport(Callback):
 def progress_in(log: Path) -> tuple[int, int] | None:
     """The generator step that a run's log ends at, and that it goes to; None where it has not begun."""
     try:
-        lines = log.read_text(errors="replace").splitlines()
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     for line in reversed(lines):

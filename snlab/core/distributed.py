@@ -5,6 +5,7 @@ With one process every function here gives back what it was given.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -96,6 +97,23 @@ class MaxAcrossRanks:
 def peer_lost(error: BaseException) -> bool:
     """Whether ``error`` is that of a process whose neighbour has ended."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
+def not_met(error: BaseException) -> bool:
+    """Whether ``error`` is that of a process whose run's processes have not found one another at all."""
+    return isinstance(error, dist.DistError) and not dist.is_initialized()
+
+
+def why_not_met(error: BaseException) -> str:
+    """The reason for ``not_met``, and what to do, in one line."""
+    place = f"{os.environ.get('MASTER_ADDR', '127.0.0.1')}:{os.environ.get('MASTER_PORT', '?')}"
+    if "EADDRINUSE" in str(error):
+        return (
+            f"another program has the port {place}, where the processes of this run are to meet; set "
+            "MASTER_PORT to another port, or unset it: a free one is found"
+        )
+    reason = " ".join(str(error).split("\n", 1)[0].split())
+    return f"the processes of this run do not meet at {place} (MASTER_ADDR, MASTER_PORT): {reason}"
 
 
 # ---- differentiable collectives -------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def sweep_file(name: str) -> Path:
 
 def headline(path: Path) -> str:
     """What a file opens with: its first comment line, the claim."""
-    first = path.read_text().split("\n", 1)[0]
+    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
     return first.removeprefix("#").strip()
 
 

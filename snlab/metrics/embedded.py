@@ -51,8 +51,9 @@ def embedded_extractor(
     the held-out ones only tell its accuracy, in the log. ``cache``: the folder of cached weights, else
     `cache_folder`. ValueError for images or labels of another kind.
 
-    Of two processes that want the same extractor, one trains and the other waits. A cached file that is not
-    what was written is trained again; where nothing can be written, it is kept in memory; the log says so.
+    It is trained, or read, when the extractor is first used. Of two processes that want it, one trains and
+    the other waits. A cached file that is not what was written is trained again; where nothing can be
+    written, it is kept in memory; the log says so.
     """
     if images.dtype != torch.uint8 or images.ndim != 4 or not len(images) or labels.shape != images.shape[:1]:
         raise ValueError(
@@ -75,16 +76,19 @@ def embedded_extractor(
         torch.save(classifier.state_dict(), file)
         return file.getvalue()
 
-    path = Path(cache or cache_folder()) / f"{name}-{_key(images, labels, classes)}.pt"
-    weights = _cached(path, train)
-    with on_one_cpu_thread():
-        classifier = Classifier(images.shape[1], classes)
-        classifier.load_state_dict(torch.load(io.BytesIO(weights), weights_only=True))
-    _CLASSIFIERS[name] = classifier
-    if name not in FEATURE_EXTRACTORS_REGISTRY:  # registering twice raises
-        register_feature_extractor(name, EmbeddedFeatures)
-    module = EmbeddedFeatures(name, list(EmbeddedFeatures.get_provided_features_list()))
-    return Extractor(name, hashlib.sha256(weights).hexdigest(), module, batch_size=250)
+    def load() -> tuple[str, FeatureExtractorBase]:
+        path = Path(cache or cache_folder()) / f"{name}-{_key(images, labels, classes)}.pt"
+        weights = _cached(path, train)
+        with on_one_cpu_thread():
+            classifier = Classifier(images.shape[1], classes)
+            classifier.load_state_dict(torch.load(io.BytesIO(weights), weights_only=True))
+        _CLASSIFIERS[name] = classifier
+        if name not in FEATURE_EXTRACTORS_REGISTRY:  # registering twice raises
+            register_feature_extractor(name, EmbeddedFeatures)
+        module = EmbeddedFeatures(name, list(EmbeddedFeatures.get_provided_features_list()))
+        return hashlib.sha256(weights).hexdigest(), module
+
+    return Extractor(name, load, batch_size=250)
 
 
 # ---- for torch-fidelity ---------------------------------------------------------------------------------
@@ -161,7 +165,7 @@ def _verified(path: Path) -> bytes | None:
     """What ``path`` holds if its checksum agrees, else None."""
     try:
         weights = path.read_bytes()
-        checksum = path.with_suffix(".sha256").read_text().strip()
+        checksum = path.with_suffix(".sha256").read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
     return weights if hashlib.sha256(weights).hexdigest() == checksum else None

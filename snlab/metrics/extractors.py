@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,18 +51,37 @@ class Features:
 class Extractor:
     """A frozen network of torch-fidelity's with a name and the sha256 of its weights.
 
-    ``module`` answers two layers: that of the Fréchet distance, then that of the inception score.
+    ``load`` gives that digest and the network, when either is first asked for: training one takes seconds.
+    The network answers two layers: that of the Fréchet distance, then that of the inception score.
     ``colour``: it takes three channels only.
     """
 
     def __init__(
-        self, name: str, digest: str, module: FeatureExtractorBase, batch_size: int, colour: bool = False
+        self,
+        name: str,
+        load: Callable[[], tuple[str, FeatureExtractorBase]],
+        batch_size: int,
+        colour: bool = False,
     ) -> None:
         self.name = name
-        self.digest = digest
-        self.module = module.eval().requires_grad_(False)
+        self.load = load
         self.batch_size = batch_size
         self.colour = colour
+
+    @cached_property
+    def _loaded(self) -> tuple[str, FeatureExtractorBase]:
+        digest, module = self.load()
+        return digest, module.eval().requires_grad_(False)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the weights."""
+        return self._loaded[0]
+
+    @property
+    def module(self) -> FeatureExtractorBase:
+        """The network."""
+        return self._loaded[1]
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Features:
@@ -121,7 +141,7 @@ def inception_extractor(weights: str | Path | None = None) -> Extractor:
         log.warning(
             "%s: not the published Inception weights (sha256 %s..., not %s...)", path, digest[:8], published
         )
-    return Extractor(INCEPTION, digest, module, batch_size=50, colour=True)
+    return Extractor(INCEPTION, lambda: (digest, module), batch_size=50, colour=True)
 
 
 def path_digest(url: str) -> str:

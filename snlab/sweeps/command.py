@@ -20,6 +20,7 @@ from snlab.sweeps.executor import Executor
 from snlab.sweeps.launch import preload, wait_until_preloaded
 from snlab.sweeps.register import register
 from snlab.sweeps.slots import Slot, slots
+from snlab.sweeps.sqlite import url_of
 from snlab.sweeps.study import Claimed, Study
 from snlab.sweeps.trial import TrialProcess, settle
 from snlab.tracking.run_folder import CONFIG, OVER, Run
@@ -153,7 +154,7 @@ def _study(found: Sweep, options: SweepOptions) -> Study:
         _key(found, trials),
         [trial.configuration for trial in trials] if found.method != "bayes" else None,
         count,
-        options.storage or f"sqlite:///{options.runs / found.name / 'study.db'}",
+        options.storage or url_of(options.runs / found.name / "study.db"),
         lease=options.lease,
         attempts=options.attempts,
         sampler=options.sampler,

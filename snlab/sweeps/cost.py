@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +14,19 @@ from snlab.sweeps.check import Planned, quiet
 from snlab.training.arguments import FitCLI
 from snlab.training.claim import Claim
 
-BUDGET_SECONDS = 20.0  # for measuring
-STEPS = 3  # timed for each setting, after one that warms up
+BUDGET_SECONDS = 5.0  # for measuring, beyond the first update of the first setting
+STEPS = 3  # timed for each setting, after one that warms up, as far as the budget goes
 
 
 class _Clock(Callback):
-    def __init__(self) -> None:
+    """When training began and each update ended; training ends after ``budget`` seconds."""
+
+    def __init__(self, budget: float) -> None:
+        self.budget = budget
         self.times: list[float] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.times.append(time.perf_counter())
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -27,6 +34,13 @@ class _Clock(Callback):
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize()
         self.times.append(time.perf_counter())
+        trainer.should_stop = self.times[-1] - self.times[0] > self.budget
+
+    @property
+    def seconds(self) -> float:
+        """Of one update: the median, without the first where there is another."""
+        updates = torch.tensor(self.times, dtype=torch.float64).diff()
+        return float(updates[min(1, len(updates) - 1) :].median())
 
 
 def estimate(trials: Sequence[Planned], threads: int) -> tuple[float, int, int]:
@@ -51,9 +65,10 @@ def estimate(trials: Sequence[Planned], threads: int) -> tuple[float, int, int]:
         torch.set_num_threads(threads)
         try:
             for setting, trial in first.items():
-                if seconds and time.perf_counter() - started > BUDGET_SECONDS:
+                left = BUDGET_SECONDS - (time.perf_counter() - started)
+                if seconds and left < 0:
                     break
-                seconds[setting] = seconds_a_step(trial.arguments)
+                seconds[setting] = seconds_a_step(trial.arguments, left)
         finally:
             torch.set_num_threads(before)
     mean = sum(seconds.values()) / len(seconds)
@@ -61,12 +76,14 @@ def estimate(trials: Sequence[Planned], threads: int) -> tuple[float, int, int]:
     return total, len(seconds), len(steps)
 
 
-def seconds_a_step(arguments: Sequence[str]) -> float:
-    """Seconds of one generator update of the run that ``arguments`` describe: the median of a few."""
+def seconds_a_step(arguments: Sequence[str], budget: float = math.inf) -> float:
+    """Seconds of one generator update of the run that ``arguments`` describe: the median of a few.
+
+    After ``budget`` seconds no further one is begun.
+    """
     cli = FitCLI([*arguments, f"--generator_steps={STEPS + 1}"])
     cli.build()
-    clock = _Clock()
+    clock = _Clock(budget)
     trainer = cli.trainer_with([clock], [], logger=False)
     trainer.fit(cli.model, cli.datamodule)
-    times = torch.tensor(clock.times, dtype=torch.float64)
-    return float(times.diff().median())
+    return clock.seconds

@@ -37,7 +37,11 @@ def need_login() -> None:
     mode = os.environ.get("WANDB_MODE", "online")
     if mode not in ("online", "shared"):
         raise UserError(f"WANDB_MODE is {mode}, but a W&B sweep lives on the server; unset it")
-    if not wandb.login(prompt=False, verify=False):
+    try:
+        known = wandb.login(prompt=False, verify=False)
+    except Exception as error:
+        raise UserError(f"W&B does not start: {reason(error)}") from error
+    if not known:
         raise UserError("nobody is logged in to W&B; wandb login does it, or snlab sweep runs without W&B")
 
 

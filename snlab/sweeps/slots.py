@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from snlab.core.environment import DEVICES
+from snlab.core.environment import DEVICES, without_launcher
 from snlab.core.errors import UserError
 
 
@@ -28,10 +28,9 @@ class Slot:
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """``base`` for a process in this slot: a run there sees its GPUs alone, and uses all of them.
 
-        A run is one process to SLURM, whatever it starts itself.
+        A run is one process to whatever started this one, SLURM or torchrun, and finds a port of its own.
         """
-        kept = {key: value for key, value in base.items() if not key.startswith("SLURM_")}
-        return kept | {
+        return without_launcher(base) | {
             "CUDA_VISIBLE_DEVICES": ",".join(self.gpus),
             "OMP_NUM_THREADS": str(self.threads),
             DEVICES: str(max(1, len(self.gpus))),

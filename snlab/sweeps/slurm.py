@@ -101,7 +101,7 @@ def slurm(sweep: Sweep, options: SlurmOptions) -> str:
     """
     path = _folder(sweep, options) / SCRIPT
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(script(sweep, options))
+    path.write_text(script(sweep, options), encoding="utf-8")
     try:
         done = subprocess.run(["sbatch", "--parsable", path], capture_output=True, text=True)
     except FileNotFoundError:

@@ -17,7 +17,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -30,6 +29,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from snlab.core.errors import UserError, nearest
 from snlab.sweeps.document import Sweep
+from snlab.sweeps.sqlite import path_of
 
 PLACE, ATTEMPT, FAILURE, OUTCOME = "place", "attempt", "failure", "outcome"
 CONFIGURATION = "configuration"
@@ -272,8 +272,8 @@ def _open(storage: str, lease: int) -> RDBStorage:
 
 def _lock(storage: str) -> Callable[[], AbstractContextManager[Any]]:
     """What keeps all but one executor out; UserError where the database is of no kind that can."""
-    if storage.startswith("sqlite:///"):
-        path = Path(storage.removeprefix("sqlite:///"))
+    path = path_of(storage)
+    if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         return lambda: FileLock(path.with_name(f".{path.name}.lock"))
     if storage.startswith("postgresql"):

@@ -126,7 +126,7 @@ class Supervisor:
     def _read_notes(self) -> None:
         if not self.run_log.exists():
             return
-        lines = self.run_log.read_text().splitlines()
+        lines = self.run_log.read_text(encoding="utf-8").splitlines()
         for line in lines[len(self.notes) :]:
             note = Note(**json.loads(line))
             self.notes.append(note)
@@ -195,7 +195,7 @@ def runs_of(sessions: Iterable[int]) -> set[int]:
     groups = set()
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended since
-            state, _, group, session = path.read_text().rpartition(")")[2].split()[:4]
+            state, _, group, session = path.read_text(encoding="utf-8").rpartition(")")[2].split()[:4]
             if int(session) in wanted and group != session and state != "Z":
                 groups.add(int(group))
     return groups
@@ -204,7 +204,9 @@ def runs_of(sessions: Iterable[int]) -> set[int]:
 def _catches(process: int, number: int) -> bool:
     """Whether a process has a handler for a signal."""
     try:
-        caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+        caught = re.search(
+            r"^SigCgt:\s*(\w+)", Path(f"/proc/{process}/status").read_text(encoding="utf-8"), re.MULTILINE
+        )
     except OSError:  # it has ended since
         return False
     return bool(caught and int(caught[1], 16) >> (number - 1) & 1)

@@ -109,7 +109,7 @@ class TrialProcess:
             if reason:
                 return str(reason)
         log = self.folder / LOG
-        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
         return lines[-1] if lines else None
 
 

@@ -45,7 +45,10 @@ def newest_good(folder: Path) -> Path | None:
 
 def is_whole(path: Path) -> bool:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() == _digest_path(path).read_text().strip()
+        return (
+            hashlib.sha256(path.read_bytes()).hexdigest()
+            == _digest_path(path).read_text(encoding="utf-8").strip()
+        )
     except OSError:
         return False
 

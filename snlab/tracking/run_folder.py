@@ -130,7 +130,7 @@ class RunWriter:
     def append_metrics(self, generator_step: int, metrics: Mapping[str, Any]) -> None:
         """Add one line; numbers that are not finite are written as null, as JSON has no word for them."""
         row = {GENERATOR_STEP: generator_step, **{name: _finite(value) for name, value in metrics.items()}}
-        with (self.folder / METRICS).open("a") as file:
+        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def go_on_from(self, generator_step: int) -> None:
@@ -161,7 +161,7 @@ def _finite(value: Any) -> Any:
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a metrics.jsonl; a last line cut short by a kill is left out."""
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         for line in file:
             try:
                 row = json.loads(line)
@@ -183,9 +183,9 @@ class Run:
     def read(cls, folder: str | Path) -> Run:
         folder = Path(folder)
         try:
-            config = yaml.safe_load((folder / CONFIG).read_text())
+            config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
             path = folder / SUMMARY
-            summary = json.loads(path.read_text()) if path.exists() else {}
+            summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise UserError(f"{folder}{_UNREADABLE}{_one_line(error)}") from error
         if not isinstance(config, dict) or not isinstance(summary, dict):

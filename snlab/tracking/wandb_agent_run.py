@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from snlab.core.environment import RUN_LOG
+from snlab.core.environment import RUN_LOG, first_process
 
 
 def run_id() -> str | None:
@@ -25,7 +25,7 @@ def parameters() -> dict[str, Any]:
     path = Path(os.environ.get("WANDB_SWEEP_PARAM_PATH", ""))
     if not path.is_file():
         return {}
-    written = yaml.safe_load(path.read_text())
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {name: item["value"] for name, item in written.items() if name != "wandb_version"}
 
 
@@ -79,7 +79,7 @@ def wanted_again(number: int) -> bool:
 def noted(run: Callable[[], int]) -> int:
     """``run()``, an exit code. Where SNLAB_RUN_LOG names a file, its start and its end are noted there."""
     path = os.environ.get(RUN_LOG)
-    if path is None or os.environ.get("LOCAL_RANK", "0") != "0":  # one process speaks for a run
+    if path is None or not first_process():  # one process speaks for a run
         return run()
     _note(path, None)
     code = 1
@@ -92,5 +92,5 @@ def noted(run: Callable[[], int]) -> int:
 
 def _note(path: str, code: int | None) -> None:
     line = {"run": run_id(), "exit_code": code, "time": time.time()}
-    with Path(path).open("a") as file:
+    with Path(path).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 import os
+import re
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +24,10 @@ from snlab.tracking.sample_pictures import density_map, image_grid
 from snlab.tracking.wandb_agent_run import beside, parameters, run_id
 
 INIT_TIMEOUT_SECONDS = 10.0
+# Of the many WANDB_ variables, those by which an agent says which run of which sweep this is.
+NAMES_THE_RUN = {
+    f"WANDB_{name}" for name in ("RUN_ID", "SWEEP_ID", "SWEEP_PARAM_PATH", "PROJECT", "ENTITY", "SERVICE")
+}
 
 
 @dataclass
@@ -63,39 +70,57 @@ class WandbMirror(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        if self._experiment is None:
+        """The W&B run; None where W&B does not start."""
+        if self._experiment is None and not self._lost:
             self._experiment = self._start()
-            self._experiment.define_metric(names.GENERATOR_STEP)
-            self._experiment.define_metric("*", step_metric=names.GENERATOR_STEP)
+            self._lost = self._experiment is None
         return self._experiment
 
     def _start(self) -> Any:
-        import wandb
+        """The W&B run that was asked for, else an offline one, else None; said where it is not as asked."""
+        try:
+            return self._init(self.options.mode)
+        except (Exception, SystemExit) as error:
+            reason = _reason(error)
+        try:
+            with _unasked():  # what it does not start with may stand in a variable
+                run = self._init("offline")
+            rank_zero_warn(f"W&B does not start ({reason}); the run goes on, mirrored offline")
+            return run
+        except (Exception, SystemExit):
+            rank_zero_warn(f"W&B does not start ({reason}); the run goes on without")
+            return None
 
-        mode = self.options.mode
-        if mode == "auto":
-            mode = _mode(os.environ.get("WANDB_MODE", ""), wandb)
+    def _init(self, mode: str) -> Any:
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):  # what it says is ours to say, in one line
+                import wandb
+
+                options: dict[str, Any] = {"quiet": True, "silent": True, "console": "off"}
+                run = wandb.init(
+                    mode=_mode(wandb) if mode == "auto" else mode,  # type: ignore[arg-type]
+                    settings=wandb.Settings(init_timeout=INIT_TIMEOUT_SECONDS, **options),
+                    **self._arguments(),
+                )
+                run.define_metric(names.GENERATOR_STEP)
+                run.define_metric("*", step_metric=names.GENERATOR_STEP)
+                return run
+        except (Exception, SystemExit):
+            _forget()
+            raise
+
+    def _arguments(self) -> dict[str, Any]:
+        """What ``wandb.init`` is told of the run."""
         arguments: dict[str, Any] = {
             "group": self.options.group,
             "name": self.folder.name,
             "resume": "allow",
             "dir": str(self.folder),
         }
-        if run_id() is None:
-            place = {"project": self.options.project, "entity": self.options.entity, "id": self.identity}
-            arguments |= place | {"config": self.config}
-        else:  # the agent's environment says where the run belongs
-            arguments["config"] = beside(self.config, parameters())
-        settings = wandb.Settings(init_timeout=INIT_TIMEOUT_SECONDS, quiet=True, silent=True, console="off")
-        for attempt in dict.fromkeys((mode, "offline", "disabled")):
-            try:
-                return wandb.init(mode=attempt, settings=settings, **arguments)
-            except Exception as error:
-                rank_zero_warn(f"W&B does not start {attempt} ({_reason(error)}); the run goes on")
-                # Its service holds on to the identity that it failed to open: start another one.
-                wandb.teardown()
-                os.environ.pop("WANDB_SERVICE", None)
-        return None
+        if run_id() is not None:  # the agent's environment says where the run belongs
+            return arguments | {"config": beside(self.config, parameters())}
+        place = {"project": self.options.project, "entity": self.options.entity, "id": self.identity}
+        return arguments | place | {"config": self.config}
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
@@ -103,16 +128,11 @@ class WandbMirror(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        import wandb
-
-        row = {
-            name: wandb.Histogram(value) if isinstance(value, list) and value else value
-            for name, value in metrics.items()
-        }
+        run = self.experiment
         if self._lost:
             return
         try:
-            self.experiment.log({**row, names.GENERATOR_STEP: step})
+            run.log({name: _shown(value) for name, value in metrics.items()} | {names.GENERATOR_STEP: step})
         except Exception as error:
             self._lost = True
             rank_zero_warn(
@@ -122,10 +142,12 @@ class WandbMirror(WandbLogger):
     @rank_zero_only
     def log_samples(self, samples: Tensor, step: int) -> None:
         """One image a call: the grid, or where samples are points a map of where they lie."""
-        import wandb
-
+        if self.experiment is None:
+            return
         picture = image_grid(samples) if samples.ndim == 4 else density_map(samples)
         try:
+            import wandb
+
             image = wandb.Image(picture.permute(1, 2, 0).numpy())
         except Exception as error:  # its temporary folder, for one, may be cleared away in a long run
             rank_zero_warn(f"W&B lacks the samples of generator step {step} ({_reason(error)})")
@@ -135,6 +157,8 @@ class WandbMirror(WandbLogger):
     @rank_zero_only
     def upload_checkpoint(self, path: Path) -> None:
         """Keep a checkpoint as an artifact of the run."""
+        if self.experiment is None:
+            return
         import wandb
 
         artifact = wandb.Artifact(f"checkpoint-{self.identity}", type="model")
@@ -162,6 +186,8 @@ def replay(run: Run, options: WandbOptions, config: dict[str, Any]) -> None:
         return
     mirror = WandbMirror(options, run.folder, str(run.summary.get("identity")), config)
     try:
+        if mirror.experiment is None:
+            return
         shown = mirror.experiment.summary.get(names.GENERATOR_STEP, -1)
         for step, row in run.rows.items():
             if step > shown:
@@ -178,11 +204,44 @@ def _with_nan(value: Any) -> Any:
     return math.nan if value is None else value
 
 
-def _mode(environment: str, wandb: Any) -> Literal["online", "offline", "disabled"]:
-    if environment in ("online", "offline", "disabled"):
-        return environment  # type: ignore[return-value]
-    return "online" if wandb.login(prompt=False, verify=False) else "offline"
+def _shown(value: Any) -> Any:
+    """A logged value as W&B is given it: a list of numbers as their histogram."""
+    import wandb
+
+    return wandb.Histogram(value) if isinstance(value, list) and value else value
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _mode(wandb: Any) -> str:
+    """Of ``auto``: what WANDB_MODE says, else online where somebody is logged in."""
+    return os.environ.get("WANDB_MODE") or (
+        "online" if wandb.login(prompt=False, verify=False) else "offline"
+    )
+
+
+@contextlib.contextmanager
+def _unasked() -> Iterator[None]:
+    """Inside, the environment asks nothing of W&B, beyond what names the run below an agent."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if _asks(name)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _asks(name: str) -> bool:
+    return name.startswith("WANDB_") and name not in NAMES_THE_RUN
+
+
+def _forget() -> None:
+    """Have W&B start anew after a failure: its service holds on to the identity that it failed to open."""
+    with contextlib.suppress(Exception):
+        import wandb
+
+        wandb.teardown()
+    os.environ.pop("WANDB_SERVICE", None)
+
+
+def _reason(error: BaseException) -> str:
+    """An error in one line, without pydantic's address of further reading."""
+    text = re.sub(r"For further information visit \S+", "", str(error))
+    return " ".join(text.split()) or type(error).__name__

@@ -59,6 +59,9 @@ class Parser(LightningArgumentParser):
         raise UserError(re.sub(r'^Parser key "([\w.]+)":', r"option --\1:", line)) from ex
 
 
+_PARSERS: dict[str, LightningArgumentParser] = {}
+
+
 class FitCLI(LightningCLI):
     """LightningCLI over names: everything is set from YAML or the command line.
 
@@ -83,6 +86,14 @@ class FitCLI(LightningCLI):
             parser_kwargs={"prog": "snlab fit", "description": "Train one GAN."},
             trainer_defaults={**DEFAULTS, "devices": int(os.environ.get(DEVICES) or DEFAULTS["devices"])},
         )
+
+    def setup_parser(self, *arguments: Any, **kwargs: Any) -> None:
+        """One parser serves all command lines of a process: a sweep has many."""
+        devices = os.environ.get(DEVICES, "")  # its default
+        if devices not in _PARSERS:
+            super().setup_parser(*arguments, **kwargs)
+            _PARSERS[devices] = self.parser
+        self.parser = _PARSERS[devices]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--generator_steps", type=PositiveInt, default=100_000, help="Generator updates.")

@@ -16,13 +16,6 @@ from snlab.networks import NETWORKS
 from snlab.normalizers import NORMALIZERS, Normalizer
 from snlab.normalizers import normalizer as normalizer_from
 
-REGISTRIES: dict[str, Registry[Any]] = {
-    "normalizers": NORMALIZERS,
-    "losses": LOSSES,
-    "networks": NETWORKS,
-    "datasets": DATASETS,
-}
-
 
 def build_data(dataset: str = "digits") -> DataModule:
     """A data set by name.

@@ -19,7 +19,7 @@ from snlab.callbacks.measurement import AfterMeasurements
 from snlab.callbacks.progress import ProgressReport
 from snlab.callbacks.stopping import StopOnSignal, Stopped
 from snlab.callbacks.throughput import Throughput
-from snlab.core.distributed import leave_process_group, peer_lost
+from snlab.core.distributed import leave_process_group, not_met, peer_lost, why_not_met
 from snlab.core.errors import UserError
 from snlab.core.messages import plain_messages
 from snlab.tracking.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
@@ -42,7 +42,7 @@ from snlab.training.arguments import FitCLI
 from snlab.training.asked import check_asked
 from snlab.training.claim import Claim
 from snlab.training.measurements import MeasureOptions, measurements
-from snlab.training.parallel import end_with_launcher, leading
+from snlab.training.parallel import end_with_launcher, leading, speak_by_rank
 from snlab.training.trainer_options import check_monitors, seconds
 
 VERSIONS = ("snlab", "torch", "pytorch-lightning", "torchmetrics", "torch-fidelity", "wandb", "numpy")
@@ -56,6 +56,7 @@ def fit(arguments: Sequence[str]) -> Run:
     UserError for what the user can put right.
     """
     end_with_launcher()
+    speak_by_rank()
     with plain_messages():
         cli = FitCLI(arguments)
         if run_id() is not None:
@@ -81,7 +82,8 @@ def fit(arguments: Sequence[str]) -> Run:
             replay(over, options, cli.settings)
             return over
         if not trainer.is_global_zero:
-            _train(cli, trainer, place, mirror, anew)
+            with leading():  # on another machine than the first, of the processes there
+                _train(cli, trainer, place, mirror, anew)
             return Run(place.folder, cli.settings, {})
         with place.held(anew), leading():  # nothing is written before everything could be built
             _record(cli, trainer, place, writer, mirror)
@@ -134,6 +136,8 @@ def _train(
             raise UserError(
                 f"{checkpoint} fits other code, of snlab or your own; --again trains from the start"
             ) from error
+        if not_met(error):
+            raise UserError(why_not_met(error)) from error
         if not peer_lost(error):
             raise
         return KILLED, LOST
@@ -158,6 +162,8 @@ def _stopped_by(callbacks: Sequence[Callback]) -> str:
 def _record(cli: FitCLI, trainer: Trainer, place: Claim, writer: RunWriter, mirror: WandbMirror) -> None:
     """Train, and leave a summary whatever happens."""
     checkpoint = newest_good(place.folder / CHECKPOINTS)
+    if checkpoint:
+        _compare_machines(place, trainer.strategy.root_device)
     writer.go_on_from(checkpoint_step(checkpoint) if checkpoint else 0)
     outcome, reason = FAILED, None
     try:
@@ -188,6 +194,16 @@ def _summary(trainer: Trainer, place: Claim, outcome: str, reason: str | None) -
         "extractors": {c.extractor.name: c.extractor.digest for c in callbacks if isinstance(c, Fidelity)},
         "metrics": last,
     }
+
+
+def _compare_machines(place: Claim, device: torch.device) -> None:
+    """Say where a run goes on with other threads, or on another device, whose sums round differently."""
+    began = Run.read(place.folder).summary.get("machine", _machine(device))
+    if began != _machine(device):
+        rank_zero_warn(
+            f"the run began on {began} and goes on on {_machine(device)}: its numbers are not those of a run "
+            "without interruption, bit for bit (OMP_NUM_THREADS sets the threads)"
+        )
 
 
 def _machine(device: torch.device) -> str:

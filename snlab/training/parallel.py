@@ -11,15 +11,25 @@ from functools import partial
 from typing import Any
 
 import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning import Trainer
 from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from snlab.core.distributed import all_gather, global_count, world_size
-from snlab.core.environment import LAUNCHER
+from snlab.core.environment import (
+    LAUNCHER,
+    rank,
+    started_by_first_process,
+    started_by_srun,
+    started_by_torchrun,
+)
 from snlab.core.errors import UserError
 
 POLL_SECONDS = 1.0
@@ -36,14 +46,14 @@ def strategy(accelerator: Any, devices: Any, num_nodes: int) -> DDPStrategy | st
             accelerator=accelerator,
             devices=devices,
             num_nodes=num_nodes,
-            plugins=[LightningEnvironment()],
+            plugins=[OwnProcesses(num_nodes)],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
         count = probe.world_size
-    if torch.distributed.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) != count:
+    if started_by_torchrun() and int(os.environ["WORLD_SIZE"]) != count:
         raise UserError(
             f"torchrun started {os.environ['WORLD_SIZE']} processes, and trainer.devices and "
             f"trainer.num_nodes ask for {count}"
@@ -52,12 +62,73 @@ def strategy(accelerator: Any, devices: Any, num_nodes: int) -> DDPStrategy | st
         return "auto"
     # Each update uses the parameters of one network only. Buffers are the same everywhere by themselves, or
     # each process's own.
-    return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+    return DDPStrategy(
+        find_unused_parameters=True,
+        broadcast_buffers=False,
+        cluster_environment=_environment(count, num_nodes),
+    )
 
 
-def cluster(strategy: DDPStrategy | str) -> list[LightningEnvironment]:
-    """The plugin that leaves a job's environment alone, for a run of one process in a job of many tasks."""
-    return [LightningEnvironment()] if strategy == "auto" else []
+# ---- who starts a run's processes -----------------------------------------------------------------------
+
+
+class OwnProcesses(LightningEnvironment):
+    """Lightning starts a run's processes itself, whatever variables a cluster or a shell has left over.
+
+    Args:
+        num_nodes: machines of a run; over several, one process is started by hand on each, by Lightning's
+            NODE_RANK, MASTER_ADDR and MASTER_PORT.
+    """
+
+    def __init__(self, num_nodes: int = 1) -> None:
+        super().__init__()
+        self._num_nodes = num_nodes
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return started_by_first_process()
+
+    @property
+    def main_address(self) -> str:
+        return super().main_address if self._num_nodes > 1 else "127.0.0.1"
+
+    @property
+    def main_port(self) -> int:
+        try:
+            return super().main_port
+        except ValueError:
+            raise UserError(
+                f"MASTER_PORT is {os.environ['MASTER_PORT']!r}; a port's number is wanted"
+            ) from None
+
+    def local_rank(self) -> int:
+        return rank()
+
+    def node_rank(self) -> int:
+        return super().node_rank() if self._num_nodes > 1 else 0
+
+
+def cluster(strategy: DDPStrategy | str) -> list[ClusterEnvironment]:
+    """The Trainer's plugin by which a run of one process is one, whatever job it is part of."""
+    return [OwnProcesses()] if strategy == "auto" and not started_by_torchrun() else []
+
+
+def _environment(count: int, num_nodes: int) -> ClusterEnvironment:
+    if started_by_torchrun():
+        return TorchElasticEnvironment()
+    if not started_by_srun(count):
+        return OwnProcesses(num_nodes)
+    try:
+        environment = SLURMEnvironment(auto_requeue=False)
+        environment.validate_settings(count // num_nodes, num_nodes)
+        return environment
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"SLURM: {' '.join(str(error).split())}") from error
+
+
+def speak_by_rank() -> None:
+    """Have Lightning's messages come from the first process. By itself it believes any variable left over."""
+    rank_zero_only.rank = rank()  # type: ignore[attr-defined]
 
 
 # ---- the end of one process is the end of all -----------------------------------------------------------
@@ -65,7 +136,13 @@ def cluster(strategy: DDPStrategy | str) -> list[LightningEnvironment]:
 
 @contextmanager
 def leading() -> Iterator[None]:
-    """Tell the processes that Lightning starts from this one, inside, whom to end with."""
+    """Tell the processes that Lightning starts from this one, inside, whom to end with.
+
+    Inside one of those, it tells nothing.
+    """
+    if started_by_first_process():
+        yield
+        return
     os.environ[LAUNCHER] = str(os.getpid())
     try:
         yield
@@ -78,11 +155,8 @@ def end_with_launcher() -> None:
 
     Else a process would be left waiting on a GPU, or for a first word, for half an hour.
     """
-    launcher = os.environ.get(LAUNCHER)
-    if torch.distributed.is_torchelastic_launched():
-        return  # torchrun ends its processes itself
-    if launcher is not None and int(os.environ.get("LOCAL_RANK", 0)) > 0:
-        threading.Thread(target=_watch, args=(int(launcher),), daemon=True).start()
+    if not started_by_torchrun() and started_by_first_process():  # torchrun ends its processes itself
+        threading.Thread(target=_watch, args=(int(os.environ[LAUNCHER]),), daemon=True).start()
 
 
 def _watch(launcher: int) -> None:

@@ -23,9 +23,11 @@ def train(data: DataSet) -> Callable[..., Extractor]:
     def train(cache: Path | None, data: DataSet = data, name: str = "digits") -> Extractor:
         assert data.train_labels is not None
         assert data.heldout_labels is not None
-        return embedded_extractor(
+        found = embedded_extractor(
             name, data.train, data.train_labels, data.classes, data.heldout, data.heldout_labels, cache
         )
+        assert found.digest  # it is trained now
+        return found
 
     return train
 

@@ -8,7 +8,7 @@ import signal
 import pytest
 from wandb.sdk.lib.config_util import save_config_file_from_dict
 
-from snlab.core.environment import RUN_LOG
+from snlab.core.environment import LAUNCHER, RUN_LOG
 from snlab.core.errors import UserError
 from snlab.tracking import wandb_agent_run
 
@@ -92,7 +92,7 @@ def test_start_and_end_are_noted(run, code, monkeypatch, tmp_path):
     assert notes[0]["time"] <= notes[1]["time"]
 
 
-@pytest.mark.parametrize("environment", [{}, {RUN_LOG: "log", "LOCAL_RANK": "1"}])
+@pytest.mark.parametrize("environment", [{}, {RUN_LOG: "log", "LOCAL_RANK": "1", LAUNCHER: "1"}])
 def test_without_a_keeper_and_on_other_ranks_nothing_is_noted(environment, monkeypatch, tmp_path):
     monkeypatch.delenv(RUN_LOG, raising=False)
     monkeypatch.chdir(tmp_path)

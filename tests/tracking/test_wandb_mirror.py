@@ -135,7 +135,7 @@ def test_name_group_and_identity(run):
 def test_an_unreachable_server_leaves_the_run_offline(tmp_path):
     """In a process of its own: wandb keeps what it learned of its server for as long as a process lives."""
     code = (
-        "import sys, pathlib, snlab.tracking as t\n"
+        "import sys, pathlib, snlab.tracking.wandb_mirror as t\n"
         "t.INIT_TIMEOUT_SECONDS = 1\n"
         "mirror = t.WandbMirror(t.WandbOptions(), pathlib.Path(sys.argv[1]), 'abc', {'a': 1})\n"
         "mirror.log_metrics({'x': 1.0}, step=3)\n"
@@ -150,9 +150,55 @@ def test_an_unreachable_server_leaves_the_run_offline(tmp_path):
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert "W&B does not start online" in done.stderr
+    assert "W&B does not start (" in done.stderr
+    assert "the run goes on, mirrored offline" in done.stderr
     (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     assert history(path)[0]["x"] == 1.0
+
+
+def test_no_word_in_the_environment_ends_a_run(tmp_path):
+    """W&B itself refuses each of these, some of them for an offline run as well."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine api.wandb.ai login user password short\n", encoding="utf-8")
+    (tmp_path / "settings").write_bytes(b"\xff[default\n")
+    cases = {
+        "40+ characters": {"WANDB_API_KEY": "short"},
+        "API key must have 40+": {"NETRC": str(netrc)},
+        "between 1 and 64 characters": {"WANDB_TAGS": "x" * 70},
+        "valid boolean": {"WANDB_SILENT": "maybe"},
+        "'online', 'offline'": {"WANDB_MODE": "onlin"},
+        "valid URL": {"WANDB_BASE_URL": "nonsense", "WANDB_MODE": "online"},
+        "utf-8": {"WANDB_CONFIG_DIR": str(tmp_path)},
+    }
+    script = str(Path(__file__).with_name("odd_environments.py"))
+    free = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    done = subprocess.run(
+        [sys.executable, script, str(tmp_path), json.dumps(list(cases.values()))],
+        capture_output=True,
+        text=True,
+        env=free | {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    for number, words in enumerate(cases):
+        (path,) = (tmp_path / str(number)).glob("wandb/offline-run-*/*.wandb")
+        assert history(path)[0]["x"] == 1.0
+        (said,) = (tmp_path / f"{number}.said").read_text(encoding="utf-8").splitlines()
+        assert words in said
+        assert said.startswith("warning: W&B does not start (")
+        assert said.endswith("; the run goes on, mirrored offline")
+
+
+def test_without_any_wandb_a_run_goes_on(monkeypatch, tmp_path, recwarn):
+    monkeypatch.setattr("wandb.init", lambda **_: (_ for _ in ()).throw(OSError("no space")))
+    mirror = WandbMirror(WandbOptions(mode="online"), tmp_path, "abc", {})
+    mirror.log_metrics({"x": [1.0, 2.0]}, step=3)
+    mirror.log_samples(torch.zeros(4, 1, 8, 8), 3)
+    mirror.upload_checkpoint(tmp_path / "none.ckpt")
+    mirror.close("finished", failed=False)
+    assert [str(warning.message) for warning in recwarn if "W&B" in str(warning.message)] == [
+        "W&B does not start (no space); the run goes on without"
+    ]
 
 
 def test_disabled_writes_nothing(tmp_path):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 from pytorch_lightning import Trainer
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from snlab.core.distributed import leave_process_group, shard
@@ -35,12 +37,15 @@ def trained(normalizer: str, devices: int) -> GAN:
         batch_size=16,
         ema_decay=0.5,
     )
+    found = strategy("cpu", devices, 1)
+    if isinstance(found, DDPStrategy):  # the same processes train several times
+        found.cluster_environment = LightningEnvironment()
     trainer = Trainer(
         max_steps=STEPS,
         max_epochs=-1,
         accelerator="cpu",
         devices=devices,
-        strategy=strategy("cpu", devices, 1),
+        strategy=found,
         plugins=[SyncBatchNorm()],
         logger=False,
         enable_checkpointing=False,

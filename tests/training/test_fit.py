@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +15,9 @@ import yaml
 from snlab.callbacks.checkpoint import Checkpoint
 from snlab.callbacks.fidelity import Fidelity
 from snlab.core.errors import UserError
-from snlab.tracking.run_folder import Run
+from snlab.tracking.run_folder import Run, RunWriter
 from snlab.training.build import build_data, build_gan
-from snlab.training.fit import claim
+from snlab.training.fit import _compare_machines, claim
 from snlab.training.fit import fit as train
 from snlab.training.measurements import MeasureOptions, measurements
 from tests.comparing import assert_same, last_checkpoint, rows
@@ -270,3 +272,14 @@ def test_checkpoints_are_kept_in_pairs(fit):
     kept = sorted(path.name for path in Path(run.folder / "checkpoints").iterdir())
     assert [name for name in kept if name.endswith(".ckpt")] == ["step-00000005.ckpt", "step-00000006.ckpt"]
     assert len(kept) == 4
+
+
+@pytest.mark.parametrize(("threads", "said"), [(7, 0), (8, 1)])
+def test_going_on_with_other_threads_is_said(threads, said, tmp_path, monkeypatch, recwarn):
+    """Sums of 1 and of 2 threads round differently, and a GAN makes much of little."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    writer = RunWriter(tmp_path)
+    writer.write_config({})
+    writer.write_summary({"machine": f"{platform.machine()} CPU, 7 thread(s)"})
+    _compare_machines(SimpleNamespace(folder=tmp_path), torch.device("cpu"))
+    assert len([w for w in recwarn if "CPU, 8 thread(s): its numbers" in str(w.message)]) == said

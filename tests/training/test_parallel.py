@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -27,8 +28,11 @@ TWO = ("--trainer.devices", "2")
 TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node", "2")
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=200)
+def run(
+    *arguments: str | Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment)
 
 
 # ---- the update -----------------------------------------------------------------------------------------
@@ -205,3 +209,22 @@ def test_a_mistake_is_one_line(arguments, line, tmp_path):
     assert done.returncode != 0
     assert [words for words in done.stderr.splitlines() if words.startswith("snlab: ")] == [f"snlab: {line}"]
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_port_that_is_taken_is_no_lost_process(tmp_path):
+    with socket.create_server(("", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        left_over = {
+            "MASTER_PORT": port,
+            "MASTER_ADDR": "nowhere.invalid",
+            "LOCAL_RANK": "1",
+            "NODE_RANK": "1",
+        }
+        done = run(*FIT, *TWO, "--runs", tmp_path, environment={**os.environ, **left_over})
+    assert done.returncode == 2, done.stderr
+    assert [words for words in done.stderr.splitlines() if words.startswith("snlab: ")] == [
+        f"snlab: another program has the port 127.0.0.1:{port}, where the processes of this run are to meet; "
+        "set MASTER_PORT to another port, or unset it: a free one is found"
+    ]
+    (folder,) = tmp_path.iterdir()
+    assert Run.read(folder).outcome == "failed"

@@ -31,6 +31,9 @@ COMMAND = [
 ]
 
 
+# What a cluster sets for whatever it starts, and its shells hand on.
+LEFT_OVER = {"RANK": "3", "LOCAL_RANK": "2", "NODE_RANK": "1", "SLURM_PROCID": "3", "SLURM_NTASKS": "4"}
+
 TWO_PROCESSES = ("--trainer.devices", "2", "--trainer.accelerator", "cpu")
 
 
@@ -48,9 +51,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return finish(tmp_path_factory.mktemp("undisturbed"))
 
 
-def started(folder: Path, *more: str) -> subprocess.Popen[str]:
+def started(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*COMMAND, "--runs", folder, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "--runs", folder, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
     )
 
 
@@ -61,15 +68,18 @@ def wait_for_training(process: subprocess.Popen[str]) -> None:
             return
 
 
-@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 75), ("SIGUSR1", 75)])
-def test_a_signal_saves_at_the_end_of_the_update(number, code, undisturbed, tmp_path):
-    process = started(tmp_path)
+@pytest.mark.parametrize(
+    ("number", "code", "left_over"), [("SIGINT", 130, {}), ("SIGTERM", 75, LEFT_OVER), ("SIGUSR1", 75, {})]
+)
+def test_a_signal_saves_at_the_end_of_the_update(number, code, left_over, undisturbed, tmp_path):
+    process = started(tmp_path, **left_over)
     wait_for_training(process)
     process.send_signal(getattr(signal, number))
     out, err = process.communicate(timeout=60)
     assert process.returncode == code, out + err
     assert "Traceback" not in err
     assert "--resume goes on" in err
+    assert f"killed (stopped by {number}) at generator step" in out
     (folder,) = tmp_path.iterdir()
     stopped = Run.read(folder)
     assert stopped.outcome == "killed"

@@ -1,0 +1,61 @@
+"""Text whatever the locale: files in UTF-8, and for a character that a terminal lacks another that it has.
+
+snlab names the encoding of its own files. What libraries open for it, such as a configuration, has the
+locale's.
+"""
+
+from __future__ import annotations
+
+import codecs
+import locale
+import sys
+from contextlib import suppress
+from io import TextIOWrapper
+
+UTF8_LOCALES = ("C.UTF-8", "en_US.UTF-8")
+TRANSLITERATE = "snlab.transliterate"  # a handler of Python's codecs
+_ASCII = dict(
+    line.split(" ", 1)
+    for line in (
+        *(
+            "σ sigma",
+            "λ lambda",
+            "α alpha",
+            "β beta",
+            "ε eps",
+            "∇ grad ",
+            "± +-",
+            "× x",
+            "· *",
+            "² ^2",
+            "‖ ||",
+        ),
+        *("‖ ||", "≤ <=", "≥ >=", "≈ ~", "→ ->", "− -", "– -", "— -", "… ...", '“ "', '” "', "‘ '", "’ '"),
+        *(f"{c} -" for c in "─━═╌┄╸╺"),
+        *(f"{c} |" for c in "│┃║"),
+        *(f"{c} #" for c in "█▇▆▅▄▃▂▁▉▊▋▌▍▎▏"),
+    )
+)
+
+
+def use_text_anywhere() -> None:
+    """Read and write UTF-8 from here on, and print what stdout and stderr can show: for a program's start."""
+    if codecs.lookup(locale.getpreferredencoding(False)).name != "utf-8":
+        for name in UTF8_LOCALES:
+            with suppress(locale.Error):
+                locale.setlocale(locale.LC_CTYPE, name)
+                break
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=TRANSLITERATE)
+
+
+def _transliterate(error: UnicodeError) -> tuple[str, int]:
+    """What stands for the characters that the encoding lacks, and where to go on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_ASCII.get(c, "+" if "─" <= c <= "╿" else "?") for c in lost), error.end
+
+
+codecs.register_error(TRANSLITERATE, _transliterate)
