@@ -241,7 +241,7 @@ def _config(value: str) -> str:
         raise UserError(f"{value} is a sweep; snlab sweep {value}")
     path = experiment(value)
     try:
-        mapping = yaml.safe_load(path.read_text())
+        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return str(path)  # the parser says what is wrong with it
     _check_config(value, mapping)

@@ -138,6 +138,6 @@ def test_a_module_is_found_from_the_working_directory_in_a_sweeps_runs_too(tmp_p
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = (path for path in (tmp_path / "runs/mine").iterdir() if path.is_dir())
-    assert folder.name.startswith("digits-Own-seed0-")
+    assert folder.name.startswith("digits-Own_weight=2.0-seed0-")
     assert Run.read(folder).outcome == "finished"
     assert Run.read(folder).config["sources"].keys() == {"own.Own"}
