@@ -1,7 +1,7 @@
 """Failures that are the environment's and not a run's own: a full disk, a device that is lost, no memory.
 
-The same run may well succeed later, or elsewhere. What is wrong is read off an exception, off a process's exit
-code (the disk that is full may be the one with the log), or off what it said last.
+The same run may well succeed later, or elsewhere. What is wrong is read off an exception, off a process's
+exit code (the disk that is full may be the one with the log), or off what it said last.
 """
 
 from __future__ import annotations
@@ -39,20 +39,30 @@ CAUSES = (
     Cause(
         "device lost",
         (errno.ENODEV, errno.ENXIO),
-        ("cuda error", "cudnn error", "cudnn_status", "cublas_status", "nccl error", "hip error", "no cuda gpus"),
+        (
+            "cuda error",
+            "cudnn error",
+            "cudnn_status",
+            "cublas_status",
+            "nccl error",
+            "hip error",
+            "no cuda gpus",
+        ),
     ),
     Cause("no space", (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), ("disk is full",), exit_code=73),
     Cause("read-only disk", (errno.EROFS,), exit_code=72),
     Cause("disk error", (errno.EIO, errno.ESTALE), exit_code=74),
-    Cause("no permission", (errno.EACCES, errno.EPERM), exit_code=77),
+    Cause("no permission", (errno.EACCES, errno.EPERM)),
     Cause("too many open files", (errno.EMFILE, errno.ENFILE), ("can't start new thread",)),
 )
-NAMES = frozenset(cause.name for cause in CAUSES)
+# Of a folder that somebody took away, or put a file in the place of. Elsewhere such errors are a run's own.
+NO_FOLDER = Cause("no folder", (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP))
+NAMES = frozenset(cause.name for cause in (*CAUSES, NO_FOLDER))
 # Of a program that is wrong, and would be so on any device.
 _ITS_OWN = ("device-side assert", "no kernel image")
 
 
-def of_error(error: BaseException) -> Cause | None:
+def of_error(error: BaseException | None) -> Cause | None:
     """What an exception is the environment's failure by, by its error number."""
     number = error.errno if isinstance(error, OSError) else None
     return next((cause for cause in CAUSES if number in cause.errors), None)

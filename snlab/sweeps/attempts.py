@@ -1,7 +1,7 @@
 """What became of the tasks of a sweep, read off their attempts: pure functions of Optuna's trials.
 
-A task is one configuration that is to be run, numbered from 0. It is tried until one attempt, which is a trial
-of the study, has a result, or the attempts that cost something are used up.
+A task is one configuration that is to be run, numbered from 0. It is tried until one attempt, which is a
+trial of the study, has a result, or the attempts that cost something are used up.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Task:
         score: the metric's last value, where it has one.
         configuration: what was run there last, if anything was.
         folder: of its run, by name, where one was begun.
-        failure: of the last attempt, where that failed.
+        failure: of the last attempt that failed, where none has a result.
     """
 
     number: int
@@ -84,12 +84,15 @@ def standing(number: int, trials: Sequence[FrozenTrial], attempts: int) -> Task:
     state, score, failure = "done", None, None
     if trial.state == TrialState.FAIL:
         state = "failed" if used_up(trials, attempts) else "waiting"
-        failure = failure_of(trial)
     elif trial.state in (TrialState.WAITING, TrialState.RUNNING):
         state = trial.state.name.lower()
     elif trial.state == TrialState.COMPLETE:
         score = trial.value
-    said = trial.user_attrs
+    failed = [t for t in trials if t.state == TrialState.FAIL]
+    if state != "done" and failed:
+        failure = failure_of(failed[-1])
+    begun = CONFIGURATION in trial.user_attrs or not failed  # else it waits to be tried again
+    said = (trial if begun else failed[-1]).user_attrs
     configuration = said.get(CONFIGURATION)
     return Task(
         number,
@@ -111,8 +114,8 @@ def failure_of(trial: FrozenTrial) -> Failure:
 def spent(trials: Sequence[FrozenTrial]) -> int:
     """How many attempts the ended ``trials`` of a task used up.
 
-    What was given back cost none, and neither did what failed but got further: a run that is cut off again and
-    again comes to its end.
+    What was given back cost none, and neither did what failed but got further: a run that is cut off again
+    and again comes to its end.
     """
     return sum(
         t.state == TrialState.FAIL and failure_of(t).kind != GIVEN_BACK and FURTHER not in t.user_attrs

@@ -1,7 +1,7 @@
 """Where a study is kept: a SQLite file or a PostgreSQL database, and one executor at a time that changes it.
 
-A lock file beside SQLite's database keeps the others out, or an advisory lock of PostgreSQL, and both end with
-the process that holds them. (Optuna's own claim is a read and then a write, which SQLite does not keep
+A lock file beside SQLite's database keeps the others out, or an advisory lock of PostgreSQL, and both end
+with the process that holds them. (Optuna's own claim is a read and then a write, which SQLite does not keep
 together.)
 """
 
@@ -32,7 +32,7 @@ _DAMAGED = ("not a database", "malformed", "no such table", "no such column")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class StudyLost(UserError):
+class StudyLostError(UserError):
     """The database cannot be read or written, and where ``for_good`` will not come back by itself."""
 
     def __init__(self, line: str, for_good: bool = False) -> None:
@@ -74,24 +74,24 @@ class Storage:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Inside, no other executor changes the study. StudyLost where the file is no more what it was."""
+        """Inside, no other executor changes the study. StudyLostError where the file is another or gone."""
         if self._file is None:
             with _advisory_lock(self.url):
                 yield
             return
         with FileLock(self._file.with_name(f".{self._file.name}.lock")):
             if self._inode is not None and _inode(self._file) != self._inode:
-                raise StudyLost(f"the study {self._file} is gone; {BEGINS_ANEW}", for_good=True)
+                raise StudyLostError(f"the study {self._file} is gone; {BEGINS_ANEW}", for_good=True)
             yield
 
-    def lost(self, error: Exception) -> StudyLost:
+    def lost(self, error: Exception) -> StudyLostError:
         """What an error of the database means for who uses it."""
         reason = _reason(error)
         if self._file is not None and any(words in reason for words in _DAMAGED):
-            return StudyLost(
+            return StudyLostError(
                 f"the study {self._file} is damaged ({reason}); delete it: {BEGINS_ANEW}", for_good=True
             )
-        return StudyLost(f"the study {self} cannot be reached ({reason})")
+        return StudyLostError(f"the study {self} cannot be reached ({reason})")
 
     def _opening(self, error: Exception) -> UserError:
         lost = self.lost(error)
@@ -103,14 +103,20 @@ class Storage:
 
 
 def reached(method: F) -> F:
-    """A method of something that has a ``storage``: what goes wrong with the database is StudyLost."""
+    """A method of something that has a ``storage``: what goes wrong with the database is StudyLostError."""
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
         # A KeyError is a record that was there.
-        except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError, OSError, KeyError, json.JSONDecodeError) as e:
+        except (
+            StorageInternalError,
+            sqlalchemy.exc.SQLAlchemyError,
+            OSError,
+            KeyError,
+            json.JSONDecodeError,
+        ) as e:
             raise self.storage.lost(e) from e
 
     return call  # type: ignore[return-value]

@@ -1,8 +1,8 @@
 """The tasks of a sweep in an Optuna study: each claimed by one executor, none lost, none run twice.
 
-Every attempt at a task is a trial of the study. A task that has neither ended nor is waiting or running gets a
-waiting trial: this one rule starts a sweep, tries failed runs again and takes over from a dead executor. One
-executor at a time applies it, see storage.py.
+Every attempt at a task is a trial of the study. A task that has neither ended nor is waiting or running gets
+a waiting trial: this one rule starts a sweep, tries failed runs again and takes over from a dead executor.
+One executor at a time applies it, see storage.py.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Claimed:
 class Study:
     """The tasks of one sweep, shared by every executor that opens the same storage.
 
-    What is asked of it raises StudyLost where its database cannot be reached any more.
+    What is asked of it raises StudyLostError where its database cannot be reached any more.
 
     Args:
         sweep: the sweep file.
@@ -142,9 +142,9 @@ class Study:
 
     @reached
     def begin(self, claimed: Claimed, folder: str) -> None:
-        """Note which folder its run has, and how far that is: what gets further from there costs no attempt."""
-        claimed.trial.set_user_attr(FOLDER, folder)
+        """Note its run's folder, and how far that is: an attempt that gets further from there costs none."""
         claimed.trial.set_user_attr(SAVED_STEP, self._saved_step(folder))
+        claimed.trial.set_user_attr(FOLDER, folder)
 
     @reached
     def beat(self, claimed: Claimed) -> None:
@@ -201,14 +201,10 @@ class Study:
         """Have these tasks run again, with all their attempts, whatever became of them."""
         with self.storage.alone():
             by_task = self._by_task()
-            # Ended ones alone: another executor may have reopened a task before, and be running it.
-            ended = {
-                t.number
-                for task in tasks
-                if standing(task, by_task.get(task, []), self.attempts).ended
-                for t in by_task.get(task, [])
-            }
-            self._ignore(ended)
+            found = [by_task.get(task, []) for task in tasks]
+            # Another executor may have reopened a task before, and be running it.
+            idle = [trials for trials in found if all(t.state != TrialState.RUNNING for t in trials)]
+            self._ignore({t.number for trials in idle for t in trials if t.state.is_finished()})
 
     # ---- how it stands ----------------------------------------------------------------------------------
 

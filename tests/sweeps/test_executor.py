@@ -204,7 +204,7 @@ class Spy(TrialProcess):
 
 
 class Silent:
-    def update(self, running, places) -> None:
+    def update(self, running, tasks) -> None:
         pass
 
     def say(self, line: str) -> None:
@@ -218,7 +218,7 @@ def test_a_gpu_never_holds_more_runs_than_it_should(per_run, per_gpu, tmp_path, 
     study = Study(sweep, "k", [{}] * 8, 8, f"sqlite:///{tmp_path}/study.db", lease=60, attempts=1)
 
     def prepare(claimed, slot):
-        folder = tmp_path / str(claimed.place)
+        folder = tmp_path / str(claimed.task)
         folder.mkdir()
         return Spy(claimed, Planned({}, [], "x", folder), slot, folder)
 
@@ -256,10 +256,10 @@ for step in range(1, 10):
 
 
 class Curve(TrialProcess):
-    """Logs as many values as its place is worth, in the place of a training process."""
+    """Logs as many values as its task is worth, in the place of a training process."""
 
     def start(self) -> None:
-        command = [sys.executable, "-c", CURVE, str(self.folder), str(self.claimed.place)]
+        command = [sys.executable, "-c", CURVE, str(self.folder), str(self.claimed.task)]
         self.process = subprocess.Popen(command)
 
 
@@ -272,7 +272,7 @@ def curves(tmp_path: Path, count: int, **changes: object) -> Study:
     )
 
     def prepare(claimed, slot):
-        folder = tmp_path / str(claimed.place)
+        folder = tmp_path / str(claimed.task)
         folder.mkdir()
         return Curve(claimed, Planned({}, [], "x", folder), slot, folder)
 
@@ -283,19 +283,19 @@ def curves(tmp_path: Path, count: int, **changes: object) -> Study:
 def test_hyperband_ends_the_processes_of_runs_that_fall_behind(tmp_path):
     stop = {"type": "hyperband", "max_iter": 9, "s": 2, "eta": 3}
     study = curves(tmp_path, 6, early_terminate=stop)
-    places = study.places()
-    assert {place.state for place in places} == {"done"}
-    stopped = [place.number for place in places if place.outcome == "stopped early"]
+    tasks = study.tasks()
+    assert {task.state for task in tasks} == {"done"}
+    stopped = [task.number for task in tasks if task.outcome == "stopped early"]
     assert stopped
     assert 0 not in stopped  # the best
-    for place in places:
-        lines = len((tmp_path / str(place.number) / "metrics.jsonl").read_text().splitlines())
-        assert (lines < 9) == (place.number in stopped)
-        assert (tmp_path / str(place.number) / "summary.json").exists() == (place.number not in stopped)
+    for task in tasks:
+        lines = len((tmp_path / str(task.number) / "metrics.jsonl").read_text().splitlines())
+        assert (lines < 9) == (task.number in stopped)
+        assert (tmp_path / str(task.number) / "summary.json").exists() == (task.number not in stopped)
 
 
 def test_no_run_begins_once_one_has_reached_the_target(tmp_path):
     metric = {"name": "loss/generator", "goal": "maximize", "target": 1}
-    places = curves(tmp_path, 4, metric=metric).places()
-    assert [place.state for place in places] == ["done", "done", "not needed", "not needed"]
+    tasks = curves(tmp_path, 4, metric=metric).tasks()
+    assert [task.state for task in tasks] == ["done", "done", "not needed", "not needed"]
     assert not (tmp_path / "2").exists()
