@@ -55,8 +55,8 @@ def sweep(file: str, options: SweepOptions) -> int:
 def work_off(found: Sweep, options: SweepOptions) -> int:
     """Run what is left of a sweep, and show how it goes; returns the exit code.
 
-    0 when every trial has a result, 1 where one failed for good, 75 or 130 after a signal. UserError, before
-    anything starts, where the sweep or an option is wrong.
+    0 when every trial has a result, 1 where one has none, 75 or 130 after a signal. UserError, before
+    anything starts, where the sweep or an option is wrong; and StudyLostError later, once nothing runs.
     """
     console = _console()
     where = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
@@ -88,10 +88,11 @@ def work_off(found: Sweep, options: SweepOptions) -> int:
     best = best_of(result, found.metric)
     if best is not None and best.configuration is not None:
         console.print(f"best: {in_words(best.configuration)}")
-    if executor.stopped_by is not None:
+    if executor.stopped_by is not None or not all(task.ended for task in result):
         console.print("the same command goes on from here")
+    if executor.stopped_by is not None:
         return INTERRUPTED if executor.stopped_by == signal.SIGINT else REQUEUE
-    return 1 if any(task.state == "failed" for task in result) else 0
+    return 0 if all(task.state in ("done", "not needed") for task in result) else 1
 
 
 def dry_run(file: str, options: SweepOptions) -> int:

@@ -201,12 +201,12 @@ class Executor:
 
     def _failed(self, claimed: Claimed, slot: Slot, name: str, failure: Failure) -> None:
         task = self.study.failed(claimed, failure)
-        if failure.environment:
-            self._rest(slot, failure)
         next_time = "tried again" if not task.ended else "given up"
         if task.ended and failure.environment:
             next_time += " for now: the same command tries it again"
         self.display.say(f"{name}: {failure}; {next_time}; {in_words(claimed.configuration)}")
+        if failure.environment:
+            self._rest(slot, failure)
 
     def _rest(self, slot: Slot, failure: Failure) -> None:
         """Have a slot take no trial for a while, or no more."""
@@ -215,8 +215,8 @@ class Executor:
         if self._failures[slot] == FAILURES_IN_A_ROW:
             self._rests_until[slot] = math.inf
             self.display.say(
-                f"{slot.name}: takes no more runs, of which the last {FAILURES_IN_A_ROW} failed for what is "
-                f"around them, not for their own sake: {failure.kind}"
+                f"{slot.name}: {FAILURES_IN_A_ROW} in a row failed here, and not for their own sake "
+                f"({failure.kind}): it takes no more, until the command is started again"
             )
 
     def _say(self, trial: TrialProcess, what: str) -> None:

@@ -80,18 +80,24 @@ class Storage:
                 yield
             return
         with FileLock(self._file.with_name(f".{self._file.name}.lock")):
-            if self._inode is not None and _inode(self._file) != self._inode:
-                raise StudyLostError(f"the study {self._file} is gone; {BEGINS_ANEW}", for_good=True)
+            if self._gone():
+                raise self.lost(FileNotFoundError())
             yield
 
     def lost(self, error: Exception) -> StudyLostError:
         """What an error of the database means for who uses it."""
         reason = _reason(error)
+        if self._gone():
+            return StudyLostError(f"the study {self._file} is gone; {BEGINS_ANEW}", for_good=True)
         if self._file is not None and any(words in reason for words in _DAMAGED):
             return StudyLostError(
                 f"the study {self._file} is damaged ({reason}); delete it: {BEGINS_ANEW}", for_good=True
             )
-        return StudyLostError(f"the study {self} cannot be reached ({reason})")
+        return StudyLostError(f"the study {self._file or self} cannot be reached ({reason})")
+
+    def _gone(self) -> bool:
+        """Whether the file that was opened is there no more, be it that another has its name."""
+        return self._inode is not None and self._file is not None and _inode(self._file) != self._inode
 
     def _opening(self, error: Exception) -> UserError:
         lost = self.lost(error)
