@@ -95,7 +95,7 @@ def end_of(process: subprocess.Popen[str], said: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def worked_off(sweep, python, wandb_server, user) -> tuple[str, subprocess.Popen[str], str]:
-    """A sweep of four, one of which diverges, one of whose agents was killed -9 as its first run had begun."""
+    """A sweep of four, one of which diverges; one agent was killed -9 as its first run had begun."""
     path = sweep(FOUR)
     process = python(AGENTS, path, "2")
     said = read_until(process, "run .* started")
