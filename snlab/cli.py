@@ -6,14 +6,17 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from snlab import __version__
+from snlab.core import failures
 from snlab.core.environment import first_process
 from snlab.core.errors import INTERRUPTED, REQUEUE, USER_MISTAKE, UserError, nearest
 from snlab.core.imports import importing
+from snlab.core.messages import flush_or_let_go
 from snlab.core.text import use_text_anywhere
 from snlab.sweeps.slurm import add_arguments as slurm_arguments
 from snlab.tracking.wandb_agent_run import noted
@@ -54,15 +57,27 @@ def _main(arguments: list[str]) -> int:
         options = _parser().parse_args(arguments)
         return int(options.run(options))
     except UserError as error:
-        if first_process():
-            print(f"snlab: {error}", file=sys.stderr)
-        return USER_MISTAKE
+        return _told(str(error), failures.of_error(error.__cause__))
     except KeyboardInterrupt:
         print("snlab: interrupted; the same command goes on (of snlab fit, with --resume)", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         sys.stderr.close()
         return 0
+    except OSError as error:
+        cause = failures.of_error(error)
+        if cause is None:
+            raise
+        return _told(f"{cause.name}: {error}", cause)
+
+
+def _told(line: str, cause: failures.Cause | None) -> int:
+    """The exit code of what ends in a line. A full disk has one of its own: the line may be lost on it."""
+    with suppress(OSError):
+        if first_process():
+            print(f"snlab: {line}", file=sys.stderr)
+    flush_or_let_go()
+    return cause.exit_code if cause is not None and cause.exit_code is not None else USER_MISTAKE
 
 
 # ---- the commands ---------------------------------------------------------------------------------------
@@ -242,6 +257,7 @@ def _parser() -> Parser:
     one.add_argument(
         "--attempts", type=int, default=3, help="how often a run is tried (default: %(default)s)"
     )
+    one.add_argument("--retry-failed", action="store_true", help="open again whatever run failed before")
     one.add_argument("--sampler", default="tpe", help="of a bayes search: tpe or gp (default: %(default)s)")
 
     one.add_argument(

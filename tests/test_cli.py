@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -149,6 +150,51 @@ def test_an_unwritable_run_folder(place, tmp_path, capsys, monkeypatch):
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("snlab: run folder ")
     assert "cannot be " in line
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.ENOSPC, 73), (errno.EROFS, 72), (errno.EIO, 74), (errno.EACCES, 2)]
+)
+def test_a_disk_that_fails_is_one_line_and_has_its_exit_code(number, code, tmp_path, capsys, monkeypatch):
+    def fails(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    words = ["fit", *QUICK, "--model.network=standard_cnn(width=0.125)", "--wandb.mode=disabled"]
+    assert main([*words, "--runs", str(tmp_path)]) == code
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("warning: ")]
+    assert line.startswith("snlab: ")
+    assert os.strerror(number) in line
+
+
+def test_a_full_disk_under_the_log_leaves_the_exit_code():
+    """What was printed may lie in a buffer until the end, when nobody can catch that it has no room."""
+    code = (
+        "import sys; from snlab.cli import main; import snlab.cli\n"
+        "def fails(_): sys.stdout.write('x'); raise OSError(28, 'No space left on device')\n"
+        "snlab.cli.fit = fails; sys.exit(main(['fit']))"
+    )
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        assert subprocess.run([sys.executable, "-c", code], stdout=full, stderr=full).returncode == 73
+
+
+@pytest.mark.parametrize("harm", ["a file for the runs", "a file for the sweep", "a folder for the study"])
+def test_a_sweep_whose_folder_cannot_be_used_is_one_line(harm, tmp_path, capsys):
+    path = tmp_path / "one.yaml"
+    path.write_text(
+        "{method: grid, parameters: {seed_everything: {values: [0]}}, command: [snlab, fit, '${args}']}"
+    )
+    runs = tmp_path / "runs"
+    if harm == "a file for the runs":
+        runs.touch()
+    elif harm == "a file for the sweep":
+        runs.mkdir()
+        (runs / "one").touch()
+    else:
+        (runs / "one" / "study.db").mkdir(parents=True)
+    assert main(["sweep", str(path), "--runs", str(runs), "--workers", "1"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be written: " in line or "study.db cannot be opened: " in line
 
 
 def test_fit_help_names_every_group():

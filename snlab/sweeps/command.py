@@ -19,11 +19,12 @@ from snlab.sweeps.document import Sweep, in_words, read_sweep
 from snlab.sweeps.executor import Executor
 from snlab.sweeps.launch import preload, wait_until_preloaded
 from snlab.sweeps.register import register
+from snlab.sweeps.reopen import reopen
 from snlab.sweeps.slots import Slot, slots
 from snlab.sweeps.sqlite import url_of
 from snlab.sweeps.study import Claimed, Study
-from snlab.sweeps.trial import TrialProcess, settle
-from snlab.tracking.run_folder import CONFIG, OVER, Run
+from snlab.sweeps.trial import TrialProcess, result, saved_step, settle
+from snlab.tracking.run_folder import CONFIG
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class SweepOptions:
     storage: str | None = None
     lease: int = 60
     attempts: int = 3
+    retry_failed: bool = False
     sampler: str = "tpe"
 
 
@@ -53,12 +55,12 @@ def sweep(file: str, options: SweepOptions) -> int:
 def work_off(found: Sweep, options: SweepOptions) -> int:
     """Run what is left of a sweep, and show how it goes; returns the exit code.
 
-    0 when every trial has a result, 1 where one failed for good, 75 or 130 after a signal. UserError, before
-    anything starts, where the sweep or an option is wrong.
+    0 when every trial has a result, 1 where one has none, 75 or 130 after a signal. UserError, before
+    anything starts, where the sweep or an option is wrong; and StudyLostError later, once nothing runs.
     """
     console = _console()
-    places = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
-    preload(places[0])
+    where = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
+    preload(where[0])
     _check(found, options)
     study = _study(found, options)
 
@@ -70,26 +72,27 @@ def work_off(found: Sweep, options: SweepOptions) -> int:
         trial = planned(claimed.configuration)
         return TrialProcess(claimed, trial, slot, settle(trial, options.runs))
 
-    ended = [place for place in study.places() if place.outcome in OVER]
-    gone = [p.number for p in ended if p.configuration and _state(planned(p.configuration)) != "over"]
-    study.reopen(gone)
-    words = f", {len(ended) - len(gone)} of them ended before" if ended else ""
+    before = reopen(study, options.runs / found.name, options.retry_failed)
+    words = f", {before.done} of them ended before" if before.done else ""
     console.print(
-        f"{found.name}: {study.count} runs in {options.runs / found.name}, {len(places)} at a time{words}"
+        f"{found.name}: {study.count} runs in {options.runs / found.name}, {len(where)} at a time{words}"
     )
-    if not all(place.ended for place in study.places()):
-        wait_until_preloaded(places[0])
+    for line in before.lines():
+        console.print(line)
+    if not all(task.ended for task in study.tasks()):
+        wait_until_preloaded(where[0])
     with SweepDisplay(console, found.name, found.metric) as display:
-        executor = Executor(study, places, prepare, display)
+        executor = Executor(study, where, prepare, display)
         result = executor.run()
     console.print(display.line(result))
     best = best_of(result, found.metric)
     if best is not None and best.configuration is not None:
         console.print(f"best: {in_words(best.configuration)}")
-    if executor.stopped_by is not None:
+    if executor.stopped_by is not None or not all(task.ended for task in result):
         console.print("the same command goes on from here")
+    if executor.stopped_by is not None:
         return INTERRUPTED if executor.stopped_by == signal.SIGINT else REQUEUE
-    return 1 if any(place.state == "failed" for place in result) else 0
+    return 0 if all(task.state in ("done", "not needed") for task in result) else 1
 
 
 def dry_run(file: str, options: SweepOptions) -> int:
@@ -97,7 +100,7 @@ def dry_run(file: str, options: SweepOptions) -> int:
     console = _console()
     found = read_sweep(file)
     _check(found, options)
-    places = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
+    where = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
     trials = plan(found, options.runs)
     for i, trial in enumerate(trials):
         console.print(f"{i:4d}  {_state(trial):8s}  {in_words(trial.configuration)}")
@@ -114,11 +117,11 @@ def dry_run(file: str, options: SweepOptions) -> int:
     if not left:
         console.print(f"{runs}: nothing to do, all of them are over")
         return 0
-    seconds, timed, settings = estimate(todo or trials, places[0].threads)
+    seconds, timed, settings = estimate(todo or trials, where[0].threads)
     seconds *= left / len(todo or trials)
     console.print(
         f"{runs}, {left} to do: about {duration(seconds)} of training on one slot, "
-        f"{duration(seconds / min(len(places), left))} on {len(places)} "
+        f"{duration(seconds / min(len(where), left))} on {len(where)} "
         f"({timed} of {settings} settings timed here; start and measurements come on top)"
     )
     return 0
@@ -145,6 +148,11 @@ def _check(found: Sweep, options: SweepOptions) -> None:
 
 
 def _study(found: Sweep, options: SweepOptions) -> Study:
+    folder = options.runs / found.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}") from error
     trials = plan(found, options.runs)
     count = total(found, trials)
     if count is None:
@@ -154,10 +162,11 @@ def _study(found: Sweep, options: SweepOptions) -> Study:
         _key(found, trials),
         [trial.configuration for trial in trials] if found.method != "bayes" else None,
         count,
-        options.storage or url_of(options.runs / found.name / "study.db"),
+        options.storage or url_of(folder / "study.db"),
         lease=options.lease,
         attempts=options.attempts,
         sampler=options.sampler,
+        saved_step=lambda name: saved_step(folder / name),
     )
 
 
@@ -170,4 +179,7 @@ def _key(found: Sweep, trials: list[Planned]) -> str:
 def _state(trial: Planned) -> str:
     if not (trial.folder / CONFIG).exists():
         return "new"
-    return "over" if Run.read(trial.folder).outcome in OVER else "begun"
+    try:
+        return "begun" if result(trial.folder) is None else "over"
+    except UserError:
+        return "damaged"

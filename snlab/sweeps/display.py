@@ -15,8 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from snlab.sweeps.attempts import Task
 from snlab.sweeps.objective import Metric
-from snlab.sweeps.study import STOPPED_EARLY, Place
+from snlab.sweeps.study import STOPPED_EARLY
 from snlab.sweeps.trial import TrialProcess
 
 REFRESH_SECONDS = 0.5
@@ -56,8 +57,8 @@ class SweepDisplay:
     def say(self, line: str) -> None:
         self.console.print(Text(line), soft_wrap=True)
 
-    def update(self, running: Sequence[TrialProcess], places: Sequence[Place]) -> None:
-        if self._live is None or time.monotonic() - self._shown < REFRESH_SECONDS or not places:
+    def update(self, running: Sequence[TrialProcess], tasks: Sequence[Task]) -> None:
+        if self._live is None or time.monotonic() - self._shown < REFRESH_SECONDS or not tasks:
             return
         self._shown = time.monotonic()
         rows = Table.grid(padding=(0, 1))
@@ -73,43 +74,43 @@ class SweepDisplay:
                 f"{step}/{total}" if total else "starting",
                 waits or trial.folder.name,
             )
-        whole = self.line(places) + self._time_left(progress, places)
+        whole = self.line(tasks) + self._time_left(progress, tasks)
         self._live.update(Group(Text(whole), rows), refresh=True)
 
-    def _time_left(self, progress: Mapping[Path, float], places: Sequence[Place]) -> str:
+    def _time_left(self, progress: Mapping[Path, float], tasks: Sequence[Task]) -> str:
         """At the speed of what was trained since this began, in runs and parts of them."""
         for folder, part in progress.items():
             self._began.setdefault(folder, part)
         trained = sum(progress.get(folder, 1.0) - part for folder, part in self._began.items())
-        left = sum(not place.ended for place in places) - sum(progress.values())
+        left = sum(not task.ended for task in tasks) - sum(progress.values())
         if trained <= 0:
             return ""
         return f", about {duration((time.monotonic() - self._started) / trained * left)} left"
 
-    def line(self, places: Sequence[Place]) -> str:
+    def line(self, tasks: Sequence[Task]) -> str:
         """The whole in one line."""
-        counts = Counter(place.state for place in places)
-        words = [f"{self.name}: {counts['done']} of {len(places)} done"]
+        counts = Counter(task.state for task in tasks)
+        words = [f"{self.name}: {counts['done']} of {len(tasks)} done"]
         others = ("running", "waiting", "failed", "not needed")
         words += [f"{counts[state]} {state}" for state in others if counts[state]]
-        early = sum(place.outcome == STOPPED_EARLY for place in places)
+        early = sum(task.outcome == STOPPED_EARLY for task in tasks)
         words += [f"{early} stopped early"] if early else []
-        best = best_of(places, self.metric)
+        best = best_of(tasks, self.metric)
         if best is not None and self.metric is not None:
             words.append(f"best {self.metric.name} {best.score:.4g}")
         return ", ".join(words)
 
 
-def best_of(places: Sequence[Place], metric: Metric | None) -> Place | None:
-    """The place with the best score, if any has one."""
+def best_of(tasks: Sequence[Task], metric: Metric | None) -> Task | None:
+    """The task with the best score, if any has one."""
     if metric is None:
         return None
-    best: Place | None = None
-    for place in places:
-        if place.score is None or not math.isfinite(place.score):
+    best: Task | None = None
+    for task in tasks:
+        if task.score is None or not math.isfinite(task.score):
             continue
-        if best is None or best.score is None or metric.better(place.score, best.score):
-            best = place
+        if best is None or best.score is None or metric.better(task.score, best.score):
+            best = task
     return best
 
 

@@ -17,12 +17,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Protocol
 
+from snlab.core.messages import flush_or_let_go
 from snlab.sweeps.slots import Slot
 
 FORKS = sys.platform == "linux"
@@ -46,10 +47,13 @@ class Process(Protocol):
 
 
 def launch(arguments: Sequence[str], slot: Slot, log: Path) -> Process:
-    """Start ``snlab fit`` with these arguments in a slot; what it prints is added to ``log``."""
-    if FORKS and not slot.gpus:
-        return _Forked(arguments, slot, log)
+    """Start ``snlab fit`` with these arguments in a slot; what it prints is added to ``log``.
+
+    OSError where the log cannot be written.
+    """
     with log.open("ab") as file:
+        if FORKS and not slot.gpus:
+            return _Forked(arguments, slot, log)
         return subprocess.Popen(
             [sys.executable, "-m", "snlab", "fit", *arguments],
             env=slot.environment(os.environ),
@@ -57,13 +61,16 @@ def launch(arguments: Sequence[str], slot: Slot, log: Path) -> Process:
             stdout=file,
             stderr=file,
             start_new_session=True,  # a Ctrl-C in the terminal is the executor's to pass on
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            preexec_fn=end_with_parent(signal.SIGTERM),
         )
 
 
-def _end_with_parent() -> None:
-    """In the child: be asked to save and end where the parent dies without a word."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def end_with_parent(number: int) -> Callable[[], None] | None:
+    """What a child does first, to be sent this signal where its parent dies without a word. Linux only."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # found before the fork
+    return lambda: prctl(PR_SET_PDEATHSIG, number)
 
 
 # ---- forking --------------------------------------------------------------------------------------------
@@ -134,10 +141,11 @@ def _fit(arguments: Sequence[str], environment: Mapping[str, str], log: Path) ->
         runpy.run_module("snlab", run_name="__main__", alter_sys=True)
     finally:
         atexit._run_exitfuncs()  # a forked process ends without them, and W&B's temporary folders would stay
+        flush_or_let_go()  # else what it could not write takes the place of its exit code
 
 
 def _stop_without_parent() -> None:
-    """As ``_end_with_parent``, whose parent would be the server, which lives as long as any run does."""
+    """As ``end_with_parent``, whose parent would be the server, which lives as long as any run does."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

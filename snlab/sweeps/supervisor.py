@@ -19,6 +19,7 @@ from rich.console import Console
 
 from snlab.core.environment import RUN_LOG
 from snlab.core.errors import INTERRUPTED, REQUEUE
+from snlab.sweeps.launch import end_with_parent
 from snlab.sweeps.slots import Slot
 
 STOPPED = (REQUEUE, INTERRUPTED)  # exit codes of a run that was stopped, and can go on
@@ -90,6 +91,7 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=end_with_parent(signal.SIGKILL),  # its run notices, saves and ends
             )
 
     def look(self) -> bool:

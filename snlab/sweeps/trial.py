@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import time
 from contextlib import suppress
@@ -12,19 +13,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from snlab.callbacks.progress import progress_in
-from snlab.core.errors import INTERRUPTED, REQUEUE
+from snlab.core import failures
+from snlab.core.errors import INTERRUPTED, REQUEUE, UserError
+from snlab.sweeps.attempts import ERROR, KILLED, Failure
 from snlab.sweeps.check import Planned
 from snlab.sweeps.launch import Process, launch
 from snlab.sweeps.slots import Slot
 from snlab.sweeps.study import Claimed
-from snlab.tracking.run_folder import CONFIG, OVER, Run, read_metrics
+from snlab.tracking.checkpoints import checkpoint_step, newest_good
+from snlab.tracking.run_folder import CHECKPOINTS, LOST, METRICS, OVER, SUMMARY, Run, read_metrics
 from snlab.training.claim import LOCK
 
 LOG = "train.log"
-
-ERROR = "error"  # would only repeat itself
-KILLED = "killed"
-OUT_OF_MEMORY = "out of memory"
+LAST_LINES = 20  # of a process that crashed: C++ says why, and then where
 
 
 class TrialProcess:
@@ -39,16 +40,18 @@ class TrialProcess:
         self.stopped_early = False
         self.reported = 0  # logged values of the metric that the study knows
         self._asked_at: float | None = None  # when it was asked to stop
+        self._log_before = 0  # bytes of the log, and the summary, that an earlier attempt left
+        self._summary_before: tuple[int, int] | None = None
 
     # ---- running ----------------------------------------------------------------------------------------
 
     @property
     def over(self) -> Run | None:
-        """The run, where it has ended with a result."""
-        if not (self.folder / CONFIG).exists():
+        """The run, where it has ended with a result that can be read."""
+        try:
+            return result(self.folder)
+        except UserError:
             return None
-        run = Run.read(self.folder)
-        return run if run.outcome in OVER else None
 
     @property
     def busy(self) -> bool:
@@ -60,7 +63,11 @@ class TrialProcess:
             return True
 
     def start(self) -> None:
-        self.process = launch(self.planned.arguments, self.slot, self.folder / LOG)
+        """OSError where the folder cannot be written, for one."""
+        log = self.folder / LOG
+        self._log_before = log.stat().st_size if log.exists() else 0
+        self._summary_before = _stamp(self.folder / SUMMARY)
+        self.process = launch(self.planned.arguments, self.slot, log)
 
     def poll(self) -> int | None:
         """The exit code, or None while it runs."""
@@ -88,29 +95,92 @@ class TrialProcess:
 
     def values(self, metric: str) -> list[float]:
         """What was logged of a metric so far, in order."""
-        path = self.folder / "metrics.jsonl"
-        rows = read_metrics(path) if path.exists() else iter(())
-        return [math.nan if row[metric] is None else float(row[metric]) for row in rows if metric in row]
+        try:
+            rows = list(read_metrics(self.folder / METRICS))
+        except OSError:  # nothing was logged yet, or it is damaged, which its end will tell
+            return []
+        return [_number(row[metric]) for row in rows if metric in row]
 
-    def failure(self, code: int) -> tuple[str, str]:
-        """What kind of failure the exit code and the folder tell of, and the reason in one line."""
-        reason = self._reason() or f"exit code {code}"
-        if "out of memory" in reason.lower() or "OutOfMemoryError" in reason:
-            return OUT_OF_MEMORY, reason
+    def failure(self, code: int) -> Failure:
+        """What kind of failure the exit code, and what this attempt left in the folder, tell of."""
+        lines = self._said()
+        reason = self._reason() or (lines[-1] if lines else f"exit code {code}")
+        told = "\n".join(lines[-LAST_LINES:]) if code < 0 else reason
+        cause = failures.of_exit_code(code) or failures.of_text(told)
+        if cause is not None:
+            return Failure(cause.name, reason)
         if code < 0:
-            return KILLED, f"killed by {signal.Signals(-code).name}"
-        if code in (REQUEUE, INTERRUPTED) or "in use by another process" in reason:
-            return KILLED, reason
-        return ERROR, reason
+            return Failure(KILLED, f"killed by {signal.Signals(-code).name}")
+        if code in (REQUEUE, INTERRUPTED) or reason == LOST or "in use by another process" in reason:
+            return Failure(KILLED, reason)
+        return Failure(ERROR, reason if code else self._damage() or reason)
 
     def _reason(self) -> str | None:
-        if (self.folder / CONFIG).exists():
+        """Of the summary, where this attempt wrote one that can be read."""
+        if _stamp(self.folder / SUMMARY) == self._summary_before:
+            return None
+        try:
             reason = Run.read(self.folder).summary.get("reason")
-            if reason:
-                return str(reason)
-        log = self.folder / LOG
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-        return lines[-1] if lines else None
+        except UserError:
+            return None
+        return " ".join(str(reason).split()) if reason else None
+
+    def _said(self) -> list[str]:
+        """The lines that this attempt added to the log, but how far it was."""
+        try:
+            with (self.folder / LOG).open("rb") as file:
+                file.seek(self._log_before)
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return []
+        return [line.strip() for line in lines if line.strip() and not re.match(r"generator_step \d", line)]
+
+    def _damage(self) -> str | None:
+        try:
+            result(self.folder)
+        except UserError as error:
+            return str(error)
+        return None
+
+
+# ---- reading its run ------------------------------------------------------------------------------------
+
+
+def result(folder: Path) -> Run | None:
+    """The run in a folder, where it is over; UserError where what it left cannot be read."""
+    run = Run.read(folder)
+    if run.outcome not in OVER:
+        return None
+    try:
+        run.rows  # noqa: B018  reads them
+    except OSError as error:
+        raise UserError(f"{folder} is not a readable run folder: {METRICS}: {error.strerror}") from error
+    return run
+
+
+def score(run: Run, metric: str) -> float:
+    """The metric's last logged value; NaN where there is none, or it is no number."""
+    _, values = run.series(metric)
+    return _number(values[-1]) if values else math.nan
+
+
+def saved_step(folder: Path) -> int:
+    """The generator step of the newest good checkpoint in a run's folder; 0 where there is none."""
+    checkpoint = newest_good(folder / CHECKPOINTS)
+    return checkpoint_step(checkpoint) if checkpoint is not None else 0
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is written anew; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
 
 
 # ---- where its run lands --------------------------------------------------------------------------------

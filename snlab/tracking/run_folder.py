@@ -160,12 +160,12 @@ def _finite(value: Any) -> Any:
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a metrics.jsonl; a last line cut short by a kill is left out."""
-    with path.open(encoding="utf-8") as file:
+    """The rows of a metrics.jsonl; a line cut short by a kill, or damaged, is left out."""
+    with path.open("rb") as file:
         for line in file:
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):  # no JSON, or bytes that are no UTF-8
                 continue
             if isinstance(row, dict) and isinstance(row.get(GENERATOR_STEP), int):
                 yield row

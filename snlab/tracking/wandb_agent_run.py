@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any
 import yaml
 
 from snlab.core.environment import RUN_LOG, first_process
+
+POLL_SECONDS = 0.5
 
 
 def run_id() -> str | None:
@@ -77,10 +81,15 @@ def wanted_again(number: int) -> bool:
 
 
 def noted(run: Callable[[], int]) -> int:
-    """``run()``, an exit code. Where SNLAB_RUN_LOG names a file, its start and its end are noted there."""
+    """``run()``, an exit code. Where SNLAB_RUN_LOG names a file, its start and its end are noted there.
+
+    Such a run, of an agent below ``snlab agent``, also ends where that agent has ended.
+    """
     path = os.environ.get(RUN_LOG)
     if path is None or not first_process():  # one process speaks for a run
         return run()
+    if sys.platform == "linux":
+        threading.Thread(target=_end_with_agent, args=(os.getsid(0),), daemon=True).start()
     _note(path, None)
     code = 1
     try:
@@ -88,6 +97,25 @@ def noted(run: Callable[[], int]) -> int:
     finally:
         _note(path, code)
     return code
+
+
+def _end_with_agent(agent: int) -> None:
+    """Ask this process to save and end once the agent, which leads its session, is gone.
+
+    Before it has a handler, from its first update on, it would die without a word to W&B, and be lost to the
+    sweep.
+    """
+    while _lives(agent) or not callable(signal.getsignal(signal.SIGUSR1)):
+        time.sleep(POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def _lives(process: int) -> bool:
+    """Whether a process runs; one that nobody has waited for yet does not. Linux only."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _note(path: str, code: int | None) -> None:

@@ -19,9 +19,9 @@ from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch import Tensor
 
 from snlab.core import names
-from snlab.tracking.run_folder import Run
+from snlab.tracking.run_folder import KILLED, Run
 from snlab.tracking.sample_pictures import density_map, image_grid
-from snlab.tracking.wandb_agent_run import beside, parameters, run_id
+from snlab.tracking.wandb_agent_run import beside, parameters, run_id, wanted_again
 
 INIT_TIMEOUT_SECONDS = 10.0
 # Of the many WANDB_ variables, those by which an agent says which run of which sweep this is.
@@ -173,6 +173,16 @@ class WandbMirror(WandbLogger):
             if self.again:
                 self._experiment.mark_preempting()
             self._experiment.finish(exit_code=int(failed))
+
+    @rank_zero_only
+    def give_back(self, number: int) -> None:
+        """Hand a run that a signal stopped before it had begun back to its sweep, if the signal means so."""
+        self.again = wanted_again(number)
+        try:
+            if self.again and self.experiment is not None:
+                self.close(KILLED, failed=True)
+        except Exception as error:
+            rank_zero_warn(f"W&B did not take the end of the run: {_reason(error)}")
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -21,6 +21,7 @@ from snlab.core import registry
 from snlab.core.errors import UserError
 from snlab.tracking.run_folder import BEFORE, CONFIG, METRICS, OVER, Run, RunWriter, computes, identity
 from snlab.training.build import canonical
+from snlab.training.waiting import taken
 
 LOCK = ".lock"
 
@@ -64,6 +65,8 @@ class Claim:
     def held(self, anew: bool = False) -> Iterator[RunWriter]:
         """Keep the folder to this process; UserError where only --resume may go on with what it holds.
 
+        A process that waited for another goes on with what that leaves. Stopped where a signal ends the wait.
+
         Args:
             anew: move aside what the folder holds, and begin an empty one.
         """
@@ -72,11 +75,11 @@ class Claim:
                 if anew:
                     self._move_aside()
                 self.folder.mkdir(parents=True, exist_ok=True)
-                kept.enter_context(FileLock(self.folder / LOCK, timeout=0))
+                waited = kept.enter_context(taken(FileLock(self.folder / LOCK), self.folder))
                 writer = RunWriter(self.folder)
                 if not (self.folder / CONFIG).exists():
                     writer.write_config({**self.settings, "again": False})  # fed back, it is the same run
-                elif not self.settings["resume"] and (self.folder / METRICS).exists():
+                elif not (self.settings["resume"] or waited) and (self.folder / METRICS).exists():
                     raise UserError(
                         f"run folder {self.folder} holds this run, unfinished; add --resume to go on with it"
                     )

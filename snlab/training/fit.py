@@ -22,6 +22,7 @@ from snlab.callbacks.throughput import Throughput
 from snlab.core.distributed import leave_process_group, not_met, peer_lost, why_not_met
 from snlab.core.errors import UserError
 from snlab.core.messages import plain_messages
+from snlab.core.names import GENERATOR_STEP
 from snlab.tracking.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
 from snlab.tracking.run_folder import (
     CHECKPOINTS,
@@ -85,8 +86,17 @@ def fit(arguments: Sequence[str]) -> Run:
             with leading():  # on another machine than the first, of the processes there
                 _train(cli, trainer, place, mirror, anew)
             return Run(place.folder, cli.settings, {})
-        with place.held(anew), leading():  # nothing is written before everything could be built
-            _record(cli, trainer, place, writer, mirror)
+        try:
+            with place.held(anew), leading():  # nothing is written before everything could be built
+                over = place.finished()  # by another process, since it was looked for
+                if over is None:
+                    _record(cli, trainer, place, writer, mirror)
+        except Stopped as stop:  # while it waited for the other
+            mirror.give_back(stop.signal)
+            stopped = {"outcome": KILLED, "reason": str(stop), GENERATOR_STEP: 0}
+            return Run(place.folder, cli.settings, stopped)
+        if over is not None:
+            replay(over, options, cli.settings)
         return Run.read(place.folder)
 
 

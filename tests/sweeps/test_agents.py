@@ -15,8 +15,8 @@ import pytest
 from snlab.tracking.run_folder import find_runs
 from tests.sweeps.waiting import wait_for
 
-SIX = {
-    "model.normalizer": ["none", "weight_norm", "spectral_norm"],
+FOUR = {
+    "model.normalizer": ["none", "spectral_norm"],
     "model.adam.lr": [0.0002, 1e30],  # the second diverges, unless weights are normalised
 }
 AGENTS = (
@@ -95,8 +95,8 @@ def end_of(process: subprocess.Popen[str], said: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def worked_off(sweep, python, wandb_server, user) -> tuple[str, subprocess.Popen[str], str]:
-    """A sweep of six, some of which diverge, one of whose agents was killed -9 as its first run had begun."""
-    path = sweep(SIX)
+    """A sweep of four, one of which diverges; one agent was killed -9 as its first run had begun."""
+    path = sweep(FOUR)
     process = python(AGENTS, path, "2")
     said = read_until(process, "run .* started")
     orphan = re.search("run (.*) started", said)[1]
@@ -113,18 +113,18 @@ def test_an_agent_that_was_killed_is_brought_back(worked_off, wandb_server):
     assert len(wandb_server.agents) == 3
 
 
-def test_all_six_are_done_once(worked_off, wandb_server, folder):
+def test_all_four_are_done_once(worked_off, wandb_server, folder):
     path, _, said = worked_off
     runs = wandb_server.runs_of(path)
-    assert len(runs) == 6
+    assert len(runs) == 4
     assert {(run.state, run.exit_code) for run in runs} == {("finished", 0)}
     given = [(run.given["model.normalizer"], run.given["model.adam.lr"]) for run in runs]
-    assert sorted(given) == sorted(itertools.product(*SIX.values()))
+    assert sorted(given) == sorted(itertools.product(*FOUR.values()))
     again = [run.id for run in runs if wandb_server.handed_out(run.id) > 1]
     assert len(again) == 1
     assert f"killed the agent of {again[0]}" in said
     here = {run.folder.name: run for run in find_runs(folder / "runs")}
-    assert len(here) == 6
+    assert len(here) == 4
     for run in runs:
         config = here[run.display_name].config
         assert config["model"]["normalizer"] == run.given["model.normalizer"]
@@ -138,7 +138,7 @@ def test_a_diverged_run_is_done_and_no_failure(worked_off, wandb_server, folder)
     assert outcomes[1e30, "none"] == "diverged"
     assert outcomes[0.0002, "none"] == "finished"
     assert list(outcomes.values()) == [here[run.display_name].outcome for run in wandb_server.runs_of(path)]
-    assert "6 run(s) done, 0 failed" in said
+    assert "4 run(s) done, 0 failed" in said
 
 
 def test_a_run_that_was_stopped_and_went_on_has_its_rows_once(worked_off, wandb_server):
@@ -185,6 +185,37 @@ def test_what_ctrl_c_stopped_was_saved_and_is_to_be_given_again(stopped, wandb_s
         assert found.summary["reason"] == "stopped by SIGUSR1"
         assert (found.folder / f"checkpoints/step-{step:08d}.ckpt").exists()
     assert sorted(wandb_server.sweeps[path.rsplit("/", 1)[-1]].again) == [run.id for run in runs]
+
+
+def test_nothing_outlives_snlab_agent_and_its_runs_are_saved(sweep, python, wandb_server, user, folder):
+    """Killed with -9: its agents end with it, and their runs notice."""
+    path = sweep({"model.normalizer": ["none"]}, "--generator_steps=501")
+    process = python(AGENTS, path, "1")
+    wait_for_training(process)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not living(user["SNLAB_TEST_USER"]), 60)
+    (run,) = wandb_server.runs_of(path)
+    assert (run.state, run.summary["outcome"]) == ("preempted", "killed")
+    here = {run.folder.name: run for run in find_runs(folder / "runs")}
+    assert here[run.display_name].summary["reason"] == "stopped by SIGUSR1"
+
+
+def test_two_agents_with_one_trial_train_it_once_and_both_show_it(sweep, python, wandb_server, folder):
+    """How often a run is saved makes no other trial of it."""
+    path = sweep({"checkpoint_every": [0.4, 0.5]}, "--model.normalizer=weight_norm", "--generator_steps=150")
+    process = python(AGENTS, path, "2")
+    said = end_of(process)
+    assert process.returncode == 0, said
+    assert said.splitlines()[-1] == "2 run(s) done, 0 failed"
+    one, other = wandb_server.runs_of(path)
+    assert one.display_name == other.display_name
+    assert {(run.state, run.summary["outcome"]) for run in (one, other)} == {("finished", "finished")}
+    logged = [[row["loss/generator"] for row in run.rows if "loss/generator" in row] for run in (one, other)]
+    assert logged[0] == logged[1] != []
+    texts = [path.read_text() for path in folder.glob(f"runs/{path.replace('/', '-')}/*/*.log")]
+    assert sum("another process trains this run; waiting for it" in text for text in texts) == 1
+    assert sum("generator_step 1/150" in text for text in texts) == 1
 
 
 def test_a_failed_run_makes_the_exit_code_1_and_one_stopped_by_the_sweep_does_not(

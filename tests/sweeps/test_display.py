@@ -10,18 +10,19 @@ import pytest
 from rich.console import Console
 
 from snlab.sweeps import display as displays
+from snlab.sweeps.attempts import Task
 from snlab.sweeps.display import SweepDisplay, best_of
 from snlab.sweeps.objective import Metric
 from snlab.sweeps.slots import Slot
-from snlab.sweeps.study import STOPPED_EARLY, Place
+from snlab.sweeps.study import STOPPED_EARLY
 
-DONE = [Place(0, "done", "finished", 3.0), Place(1, "done", "diverged", float("inf"))]
-PLACES = [
+DONE = [Task(0, "done", "finished", 3.0), Task(1, "done", "diverged", float("inf"))]
+TASKS = [
     *DONE,
-    Place(2, "done", STOPPED_EARLY),
-    Place(3, "running"),
-    Place(4, "failed"),
-    Place(5, "waiting"),
+    Task(2, "done", STOPPED_EARLY),
+    Task(3, "running"),
+    Task(4, "failed"),
+    Task(5, "waiting"),
 ]
 
 
@@ -40,13 +41,13 @@ def running(step: int, total: int = 100, folder: str = "one"):
 
 
 def shown(display: SweepDisplay, *states) -> str:
-    """What the terminal shows last, of the runs and places in ``states``."""
+    """What the terminal shows last, of the runs and tasks in ``states``."""
     output = display.console.file
-    for trials, places in states:
+    for trials, tasks in states:
         output.seek(0)
         output.truncate()
         display._shown = 0.0
-        display.update(trials, places)
+        display.update(trials, tasks)
     return output.getvalue()
 
 
@@ -58,31 +59,31 @@ def terminal(clock) -> SweepDisplay:
 
 
 def test_the_whole_is_one_line():
-    line = SweepDisplay(Console(file=io.StringIO()), "some", Metric("fid", "minimize")).line(PLACES)
+    line = SweepDisplay(Console(file=io.StringIO()), "some", Metric("fid", "minimize")).line(TASKS)
     assert line == "some: 3 of 6 done, 1 running, 1 waiting, 1 failed, 1 stopped early, best fid 3"
 
 
 @pytest.mark.parametrize(("goal", "best"), [("minimize", 0), ("maximize", 1)])
 def test_the_best_is_the_metrics(goal, best):
-    places = [Place(0, "done", score=1.0), Place(1, "done", score=2.0), Place(2, "done", score=float("inf"))]
-    assert best_of(places, Metric("fid", goal)).number == best
-    assert best_of(places[2:], Metric("fid", goal)) is None
-    assert best_of(places, None) is None
+    tasks = [Task(0, "done", score=1.0), Task(1, "done", score=2.0), Task(2, "done", score=float("inf"))]
+    assert best_of(tasks, Metric("fid", goal)).number == best
+    assert best_of(tasks[2:], Metric("fid", goal)) is None
+    assert best_of(tasks, None) is None
 
 
 def test_the_time_left_is_that_of_what_was_trained_here(terminal, clock):
     """A run that goes on from half, or was over before, was not trained here."""
-    places = [Place(0, "running"), Place(1, "waiting"), Place(2, "done", "finished", 1.0)]
-    assert "left" not in shown(terminal, ([running(50)], places))
+    tasks = [Task(0, "running"), Task(1, "waiting"), Task(2, "done", "finished", 1.0)]
+    assert "left" not in shown(terminal, ([running(50)], tasks))
     clock.now += 10
-    assert "about 50 s left" in shown(terminal, ([running(75)], places))  # a quarter in 10 s; 1.25 to go
-    ended = [Place(0, "done", "finished", 1.0), *places[1:]]
+    assert "about 50 s left" in shown(terminal, ([running(75)], tasks))  # a quarter in 10 s; 1.25 to go
+    ended = [Task(0, "done", "finished", 1.0), *tasks[1:]]
     clock.now += 10
     assert "about 40 s left" in shown(terminal, ([], ended))
 
 
 def test_each_run_has_a_line(terminal):
-    text = shown(terminal, ([running(30), running(0, 0, "other")], PLACES))
+    text = shown(terminal, ([running(30), running(0, 0, "other")], TASKS))
     assert "30/100" in text
     assert "starting" in text
     assert "other" in text
@@ -91,6 +92,6 @@ def test_each_run_has_a_line(terminal):
 def test_a_log_gets_no_bars_and_whole_lines(clock):
     console = Console(file=io.StringIO(), width=20)
     with SweepDisplay(console, "some", None) as display:
-        display.update([running(1)], PLACES)
+        display.update([running(1)], TASKS)
         display.say("a line that is longer than the console [is] wide")
     assert console.file.getvalue() == "a line that is longer than the console [is] wide\n"

@@ -18,6 +18,7 @@ import yaml
 
 from snlab.results.tables import make, render
 from snlab.sweeps.check import Planned
+from snlab.sweeps.command import SweepOptions, sweep
 from snlab.sweeps.document import read_sweep
 from snlab.sweeps.executor import Executor
 from snlab.sweeps.slots import slots
@@ -31,7 +32,7 @@ STEPS = 30
 NORMALIZERS = ["none", "weight_norm", "gradient_penalty", "spectral_norm"]
 
 
-def written(folder: Path, seeds: list[int], name: str = "twelve") -> Path:
+def written(folder: Path, seeds: list[int], name: str = "eight") -> Path:
     path = folder / f"{name}.yaml"
     document = {
         "method": "grid",
@@ -98,14 +99,14 @@ def table(runs: list[Run]) -> list[list[dict[str, str]]]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> dict[str, Run]:
-    """The twelve runs, each made by itself, by folder name."""
+    """The eight runs, each made by itself, by folder name."""
     from snlab.training.fit import fit
 
     folder = tmp_path_factory.mktemp("undisturbed")
-    sweep = read_sweep(written(folder, [0, 1, 2]))
+    eight = read_sweep(written(folder, [0, 1]))
     runs = [
-        fit([*sweep.arguments(c), f"--runs={folder}", "--wandb.mode=disabled"])
-        for c in sweep.configurations()
+        fit([*eight.arguments(c), f"--runs={folder}", "--wandb.mode=disabled"])
+        for c in eight.configurations()
     ]
     return {run.folder.name: run for run in runs}
 
@@ -120,12 +121,12 @@ def assert_as_undisturbed(folder: Path, undisturbed: dict[str, Run]) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_twelve_trials_three_workers_and_kills(tmp_path, undisturbed):
+def test_eight_trials_three_workers_and_kills(tmp_path, undisturbed, capsys):
     """One worker killed, then the executor, each with kill -9; then it is started again. Nothing is lost.
 
     Half a minute on two cores: five processes that import torch.
     """
-    path, runs = written(tmp_path, [0, 1, 2]), tmp_path / "runs"
+    path, runs = written(tmp_path, [0, 1]), tmp_path / "runs"
     first = executor(path, runs, 3)
     wait_for(lambda: list(runs.glob("*/*/metrics.jsonl")))  # the first of them trains
     worker = training(first)[0]
@@ -139,18 +140,19 @@ def test_twelve_trials_three_workers_and_kills(tmp_path, undisturbed):
     second = executor(path, runs, 3)
     out, _ = second.communicate(timeout=480)
     assert second.returncode == 0, out
-    assert "12 of 12 done" in out
-    assert {p.name for p in (runs / "twelve").iterdir() if p.is_dir()} == set(undisturbed)
-    assert_as_undisturbed(runs / "twelve", undisturbed)
+    assert "8 of 8 done" in out
+    assert {p.name for p in (runs / "eight").iterdir() if p.is_dir()} == set(undisturbed)
+    assert_as_undisturbed(runs / "eight", undisturbed)
 
-    third = executor(path, runs, 3)  # a finished sweep trains nothing
-    out, _ = third.communicate(timeout=60)
-    assert third.returncode == 0, out
-    assert "12 of 12 done" in out
+    assert sweep(str(path), SweepOptions(runs=runs, workers=3)) == 0  # a finished sweep trains nothing
+    out = capsys.readouterr().out
+    assert "8 of them ended before" in out
+    assert "8 of 8 done" in out
+    assert ": finished" not in out
 
 
 @pytest.mark.timeout(900)
-def test_two_executors_share_a_sweep_and_a_signal_gives_back(tmp_path, undisturbed):
+def test_two_executors_share_a_sweep_and_a_signal_gives_back(tmp_path, undisturbed, capsys):
     path, runs = written(tmp_path, [0], "four"), tmp_path / "runs"
     two = [executor(path, runs, 2) for _ in range(2)]
     wait_for(lambda: training(two[0]) and training(two[1]))
@@ -166,9 +168,8 @@ def test_two_executors_share_a_sweep_and_a_signal_gives_back(tmp_path, undisturb
 
     # Another sweep that asks for two of them shows them, and trains nothing.
     again = written(tmp_path, [0], "again")
-    third = executor(again, runs, 2)
-    out, _ = third.communicate(timeout=60)
-    assert third.returncode == 0, out
+    assert sweep(str(again), SweepOptions(runs=runs, workers=2)) == 0
+    out = capsys.readouterr().out
     assert out.count("(before)") == 4
     links = [p for p in (runs / "again").iterdir() if p.is_dir()]
     assert all(p.is_symlink() for p in links)
@@ -177,9 +178,8 @@ def test_two_executors_share_a_sweep_and_a_signal_gives_back(tmp_path, undisturb
 
     # A run that is deleted is run again, and nothing else is.
     shutil.rmtree(links[0].resolve())
-    fourth = executor(again, runs, 2)
-    out, _ = fourth.communicate(timeout=120)
-    assert fourth.returncode == 0, out
+    assert sweep(str(again), SweepOptions(runs=runs, workers=2)) == 0
+    out = capsys.readouterr().out
     assert "3 of them ended before" in out
     assert out.count(": finished") == 1
     assert_as_undisturbed(runs / "again", undisturbed)
@@ -204,21 +204,26 @@ class Spy(TrialProcess):
 
 
 class Silent:
-    def update(self, running, places) -> None:
+    """Keeps what it is told to say."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def update(self, running, tasks) -> None:
         pass
 
     def say(self, line: str) -> None:
-        pass
+        self.lines.append(line)
 
 
 @pytest.mark.parametrize(("per_run", "per_gpu"), [(2, 1), (1, 1), (1, 2)])
 def test_a_gpu_never_holds_more_runs_than_it_should(per_run, per_gpu, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
-    sweep = read_sweep(written(tmp_path, [0]))
-    study = Study(sweep, "k", [{}] * 8, 8, f"sqlite:///{tmp_path}/study.db", lease=60, attempts=1)
+    four = read_sweep(written(tmp_path, [0]))
+    study = Study(four, "k", [{}] * 8, 8, f"sqlite:///{tmp_path}/study.db", lease=60, attempts=1)
 
     def prepare(claimed, slot):
-        folder = tmp_path / str(claimed.place)
+        folder = tmp_path / str(claimed.task)
         folder.mkdir()
         return Spy(claimed, Planned({}, [], "x", folder), slot, folder)
 
@@ -256,10 +261,10 @@ for step in range(1, 10):
 
 
 class Curve(TrialProcess):
-    """Logs as many values as its place is worth, in the place of a training process."""
+    """Logs as many values as its task is worth, in the place of a training process."""
 
     def start(self) -> None:
-        command = [sys.executable, "-c", CURVE, str(self.folder), str(self.claimed.place)]
+        command = [sys.executable, "-c", CURVE, str(self.folder), str(self.claimed.task)]
         self.process = subprocess.Popen(command)
 
 
@@ -272,7 +277,7 @@ def curves(tmp_path: Path, count: int, **changes: object) -> Study:
     )
 
     def prepare(claimed, slot):
-        folder = tmp_path / str(claimed.place)
+        folder = tmp_path / str(claimed.task)
         folder.mkdir()
         return Curve(claimed, Planned({}, [], "x", folder), slot, folder)
 
@@ -283,19 +288,20 @@ def curves(tmp_path: Path, count: int, **changes: object) -> Study:
 def test_hyperband_ends_the_processes_of_runs_that_fall_behind(tmp_path):
     stop = {"type": "hyperband", "max_iter": 9, "s": 2, "eta": 3}
     study = curves(tmp_path, 6, early_terminate=stop)
-    places = study.places()
-    assert {place.state for place in places} == {"done"}
-    stopped = [place.number for place in places if place.outcome == "stopped early"]
+    tasks = study.tasks()
+    assert {task.state for task in tasks} == {"done"}
+    stopped = [task.number for task in tasks if task.outcome == "stopped early"]
     assert stopped
     assert 0 not in stopped  # the best
-    for place in places:
-        lines = len((tmp_path / str(place.number) / "metrics.jsonl").read_text().splitlines())
-        assert (lines < 9) == (place.number in stopped)
-        assert (tmp_path / str(place.number) / "summary.json").exists() == (place.number not in stopped)
+    for task in tasks:
+        lines = len((tmp_path / str(task.number) / "metrics.jsonl").read_text().splitlines())
+        ended_by_itself = (tmp_path / str(task.number) / "summary.json").exists()
+        assert ended_by_itself == (task.number not in stopped)
+        assert lines == 9 or not ended_by_itself
 
 
 def test_no_run_begins_once_one_has_reached_the_target(tmp_path):
     metric = {"name": "loss/generator", "goal": "maximize", "target": 1}
-    places = curves(tmp_path, 4, metric=metric).places()
-    assert [place.state for place in places] == ["done", "done", "not needed", "not needed"]
+    tasks = curves(tmp_path, 4, metric=metric).tasks()
+    assert [task.state for task in tasks] == ["done", "done", "not needed", "not needed"]
     assert not (tmp_path / "2").exists()

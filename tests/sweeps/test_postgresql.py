@@ -26,7 +26,7 @@ for _ in range(10):
     study.tell(trial, trial.suggest_float("x", 0, 1))
 """
 
-# Claims places until there is none, and says which.
+# Claims tasks until there is none, and says which.
 CLAIMS = """
 import sys
 from snlab.sweeps.document import read_sweep
@@ -35,7 +35,7 @@ sweep = read_sweep(sys.argv[1])
 found = list(sweep.configurations())
 study = Study(sweep, "key", found, len(found), sys.argv[2], lease=60)
 while (claimed := study.claim()) is not None:
-    print(claimed.place, flush=True)
+    print(claimed.task, flush=True)
 """
 
 FIXED = ["--model.network=standard_cnn(width=0.125)", "--model.batch_size=16", "--measure.fidelity=none"]
@@ -77,10 +77,10 @@ def test_no_place_is_claimed_twice(postgresql, tmp_path):
     command = [sys.executable, "-c", CLAIMS, str(path), postgresql]
     claimants = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     claimed = [claimant.communicate(timeout=120)[0].split() for claimant in claimants]
-    assert sorted(int(place) for places in claimed for place in places) == list(range(60))
+    assert sorted(int(task) for tasks in claimed for task in tasks) == list(range(60))
     sweep = read_sweep(path)
     study = Study(sweep, "key", list(sweep.configurations()), 60, postgresql, lease=60)
-    assert {place.state for place in study.places()} == {"running"}
+    assert {task.state for task in study.tasks()} == {"running"}
 
 
 @pytest.mark.timeout(600)

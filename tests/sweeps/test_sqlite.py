@@ -21,7 +21,7 @@ def test_a_folder_of_any_name_holds_its_study(name, tmp_path, monkeypatch):
     assert path_of(url_of(path)) == path
     for _ in range(2):  # made, and opened again
         study = Study(read_sweep(str(file)), "k", [{"seed_everything": 0}], 1, url_of(path), lease=60)
-        assert [place.state for place in study.places()] == ["waiting"]
+        assert [task.state for task in study.tasks()] == ["waiting"]
     assert path.is_file()
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, "one.yaml"])
     assert {p.name.strip(".") for p in path.parent.iterdir()} <= {"study.db", "study.db.lock"}
