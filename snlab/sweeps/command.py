@@ -149,14 +149,14 @@ def _check(found: Sweep, options: SweepOptions) -> None:
 
 def _study(found: Sweep, options: SweepOptions) -> Study:
     folder = options.runs / found.name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error.strerror}") from error
     trials = plan(found, options.runs)
     count = total(found, trials)
     if count is None:
         raise UserError(f"{found.path}: a {found.method} search without run_cap never ends; add run_cap: N")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}") from error
     return Study(
         found,
         _key(found, trials),

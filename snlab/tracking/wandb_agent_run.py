@@ -113,7 +113,8 @@ def _end_with_agent(agent: int) -> None:
 def _lives(process: int) -> bool:
     """Whether a process runs; one that nobody has waited for yet does not. Linux only."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
+        return fields[0] != b"Z"
     except OSError:
         return False
 

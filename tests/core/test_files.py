@@ -30,7 +30,8 @@ def bare_calls(text: str) -> list[int]:
         text_mode = name in ("read_text", "write_text") or (
             name in ("open", "fdopen", "NamedTemporaryFile") and not any("b" in mode for mode in modes)
         )
-        if text_mode and "encoding" not in words:
+        descriptor = isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", None) == "os"
+        if text_mode and not descriptor and "encoding" not in words:
             found.append(node.lineno)
     return found
 
@@ -41,7 +42,9 @@ def test_text_is_read_and_written_as_utf8(path):
 
 
 def test_the_test_above_can_fail():
-    assert bare_calls('p.open()\np.open("rb")\np.read_text(errors="replace")\nopen(f, "w")') == [1, 3, 4]
+    assert bare_calls(
+        'p.open()\np.open("rb"), os.open(p, 0)\np.read_text(errors="replace")\nopen(f, "w")'
+    ) == [1, 3, 4]
 
 
 @pytest.mark.parametrize("encoding", ["", "ascii", "latin-1"])
