@@ -111,6 +111,12 @@ BAD = [
     (["figure", "sigma", "--runs", "RUNS"], "--out"),
     (["report", "--runs", "RUNS", "--out", "/proc/nowhere/report.html"], "/proc/nowhere"),
     (["demo", "--workers", "0"], "--workers is 0"),
+    (["demo", "--runs", "/proc/nowhere/demo"], "/proc/nowhere/demo cannot be written"),
+    (["fit", "--model.n_di", "2"], "did you mean 'model.n_dis'?"),  # no option by its beginning
+    (["fit", "--config", '{"model": null}'], "model is null"),
+    (["fit", "--config", '{"model": {"adam": null}}'], "model.adam is null"),
+    (["fit", "--config", '{"trainer": null}'], "trainer is null"),
+    (["fit", "--config", '{"model": {"loss": null}}'], "loss is None"),
 ]
 
 

@@ -36,6 +36,8 @@ def parse(text: str, kind: str = "value") -> list[Spec]:
     >>> [str(term) for term in parse("spectral_norm + gradient_penalty(weight=1, kind=one_sided)")]
     ['spectral_norm', 'gradient_penalty(kind=one_sided, weight=1)']
     """
+    if not isinstance(text, str):
+        raise UserError(f"{kind} is {text!r}; a name is wanted")
     try:
         return _terms(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -21,6 +21,7 @@ from snlab.sweeps.launch import Process, launch
 from snlab.sweeps.slots import Slot
 from snlab.sweeps.study import Claimed
 from snlab.tracking.checkpoints import checkpoint_step, newest_good
+from snlab.tracking.damage import damage
 from snlab.tracking.run_folder import CHECKPOINTS, LOST, METRICS, OVER, SUMMARY, Run, read_metrics
 from snlab.training.claim import LOCK
 
@@ -147,14 +148,16 @@ class TrialProcess:
 
 
 def result(folder: Path) -> Run | None:
-    """The run in a folder, where it is over; UserError where what it left cannot be read."""
+    """The run in a folder, where it is over; UserError where what it left is damaged."""
     run = Run.read(folder)
     if run.outcome not in OVER:
         return None
     try:
-        run.rows  # noqa: B018  reads them
+        reason = damage(run)
     except OSError as error:
         raise UserError(f"{folder} is not a readable run folder: {METRICS}: {error.strerror}") from error
+    if reason is not None:
+        raise UserError(f"{folder} is damaged: {reason}; delete it to have it run again")
     return run
 
 

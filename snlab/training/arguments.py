@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
+from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
@@ -36,6 +37,7 @@ from snlab.training.trainer_options import (
 
 # Options that another one sets.
 LINKED = {"trainer.max_steps": "generator_steps", "model.seed": "seed_everything"}
+GROUPS = ("data", "model", "model.adam", "measure", "wandb", "trainer")  # of options; none may be null
 LARGEST_SEED = 2**32 - 1  # that numpy takes
 
 
@@ -83,7 +85,7 @@ class FitCLI(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             parser_class=Parser,
-            parser_kwargs={"prog": "snlab fit", "description": "Train one GAN."},
+            parser_kwargs={"prog": "snlab fit", "description": "Train one GAN.", "allow_abbrev": False},
             trainer_defaults={**DEFAULTS, "devices": int(os.environ.get(DEVICES) or DEFAULTS["devices"])},
         )
 
@@ -128,6 +130,7 @@ class FitCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Read ``config`` and ``settings``; UserError for what does not go together, or is not honoured."""
         self.config = parser.parse_args(args)
+        _check_groups(self.config)
         _check_seed(self.config["seed_everything"])
         for callback in listed(self.config["trainer"]["callbacks"]):
             check_callback(named(callback["class_path"]), callback.get("init_args") or {})
@@ -191,6 +194,13 @@ class FitCLI(LightningCLI):
 
 
 # ---- what is checked of the values ----------------------------------------------------------------------
+
+
+def _check_groups(config: Namespace) -> None:
+    for group in GROUPS:
+        # What is linked to an option elsewhere is there in any case.
+        if not {name for name in vars(config.get(group) or Namespace()) if f"{group}.{name}" not in LINKED}:
+            raise UserError(f"{group} is null; a mapping of its options is wanted, or nothing")
 
 
 def _check_seed(seed: Any) -> None:

@@ -24,6 +24,7 @@ from snlab.core.errors import UserError
 from snlab.core.messages import plain_messages
 from snlab.core.names import GENERATOR_STEP
 from snlab.tracking.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
+from snlab.tracking.damage import damage
 from snlab.tracking.run_folder import (
     CHECKPOINTS,
     DIVERGED,
@@ -78,6 +79,9 @@ def fit(arguments: Sequence[str]) -> Run:
         )
         cli.model.check_sharding(trainer.world_size)
         if over is not None and not anew:
+            reason = damage(over)
+            if reason is not None:
+                raise UserError(f"{over.folder} is damaged: {reason}; --again trains it from the start")
             if trainer.is_global_zero:
                 print(f"{over.outcome} before, not trained again (--again does, from the start)", flush=True)
             replay(over, options, cli.settings)

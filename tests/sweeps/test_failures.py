@@ -22,7 +22,7 @@ from tests.sweeps.test_study import sweep
 
 SLOT = Slot("CPU 0", (), 1)
 LASTS = "sleep 1.5; "
-ENDS = """echo '{"generator_step": 1, "loss/generator": 2}' > metrics.jsonl; echo '{}' > config.yaml
+ENDS = """echo '{"generator_step": 1, "loss/generator": 2}' > metrics.jsonl; echo 'generator_steps: 1' > config.yaml
 echo '{"outcome": "finished", "generator_step": 1}' > summary.json"""
 
 
@@ -211,11 +211,12 @@ def test_a_damaged_run_is_no_result_and_the_others_go_on(tmp_path):
         assert "\n" not in line
 
 
-def test_rows_that_cannot_be_read_are_left_out(tmp_path):
+def test_a_finished_run_whose_rows_are_damaged_is_no_result(tmp_path):
     rows = """printf '{"generator_step": 2, "loss/generator": 3}\\n\\377\\376\\n[1]\\n{"a": 1}\\n' """
-    work = Work(tmp_path, [f"{ENDS}\n{rows} >> metrics.jsonl", f"{ENDS}\n: > metrics.jsonl"])
-    assert work.run() == ["done", "done"]
-    assert [task.score for task in work.study.tasks()] == [3.0, float("inf")]
+    work = Work(tmp_path, [f"{ENDS}\n{rows} >> metrics.jsonl", f"{ENDS}\n: > metrics.jsonl", ENDS])
+    assert work.run() == ["failed", "failed", "done"]
+    assert "metrics.jsonl has 3 broken lines" in work.said.lines[0]
+    assert "metrics.jsonl ends at update 0 of 1" in work.said.lines[1]
 
 
 def test_a_metric_that_is_no_number_is_the_worst(tmp_path):

@@ -8,7 +8,8 @@ import yaml
 from pytorch_lightning import Callback
 
 from snlab.cli import main
-from snlab.tracking.run_folder import Run, find_runs
+from snlab.core.errors import UserError
+from snlab.tracking.run_folder import METRICS, Run, find_runs
 from snlab.training.arguments import FitCLI
 from snlab.training.fit import claim
 from tests.comparing import assert_equal, rows
@@ -255,3 +256,13 @@ def test_more_of_a_probe_than_there_is_is_said(fit, capsys):
         "warning: measure.probe_size is 2000; digits has 360 samples held out, and the probe has 360"
     ]
     assert run.outcome == "finished"
+
+
+def test_a_finished_run_whose_record_is_damaged_is_not_reused(fit):
+    run = fit(*QUICK)
+    metrics = run.folder / METRICS
+    metrics.write_text(metrics.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"is damaged: metrics.jsonl ends at update .*; --again trains it"):
+        fit(*QUICK)
+    again = fit(*QUICK, "--again")
+    assert again.rows.keys() == run.rows.keys()
