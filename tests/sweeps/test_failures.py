@@ -22,7 +22,8 @@ from tests.sweeps.test_study import sweep
 
 SLOT = Slot("CPU 0", (), 1)
 LASTS = "sleep 1.5; "
-ENDS = """echo '{"generator_step": 1, "loss/generator": 2}' > metrics.jsonl; echo 'generator_steps: 1' > config.yaml
+ENDS = """echo '{"generator_step": 1, "loss/generator": 2}' > metrics.jsonl
+echo 'generator_steps: 1' > config.yaml
 echo '{"outcome": "finished", "generator_step": 1}' > summary.json"""
 
 
