@@ -10,7 +10,7 @@ from snlab.callbacks.probe import Probe, generate_trained
 from snlab.core import names
 from snlab.diagnostics.lipschitz import lipschitz
 from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum
-from snlab.nn.layers import weight_layers
+from snlab.nn.layers import other_weights, weights
 
 GRADIENT_POINTS = 64  # of each kind: a gradient costs as much as a training sample
 
@@ -23,13 +23,16 @@ class Sigma(Measurement):
         self.probe = probe
 
     def logs(self, module: LightningModule) -> set[str]:
-        layers = weight_layers(module.discriminator)  # type: ignore[arg-type]
+        discriminator = module.discriminator
+        assert isinstance(discriminator, nn.Module)
+        matrices, others = weights(discriminator), other_weights(discriminator)
         prefixes = (
-            *(names.SIGMA_EXACT, names.SIGMA_POWER_ITERATION, names.SIGMA_RAW, names.SIGMA_CONV),
+            *(names.SIGMA_EXACT, names.SIGMA_POWER_ITERATION, names.SIGMA_RAW),
             *(names.SPECTRUM, names.EFFECTIVE_RANK),
         )
         steepness = {names.LIPSCHITZ_PRODUCT, names.LIPSCHITZ_GRADIENT_MEAN, names.LIPSCHITZ_GRADIENT_MAX}
-        return steepness | {f"{prefix}/{layer}" for prefix in prefixes for layer in layers}
+        norms = {f"{names.SIGMA_CONV}/{name}" for name in (*matrices, *others)}
+        return steepness | norms | {f"{prefix}/{name}" for prefix in prefixes for name in matrices}
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         discriminator = module.discriminator
