@@ -143,7 +143,7 @@ def parametrization_steps(layer: nn.Module, parameter: str = "weight") -> Iterat
     """Each parametrization of a weight in the order applied, with the weight that it is given."""
     if parametrize.is_parametrized(layer, parameter):
         inputs, before = originals(layer, parameter), None
-        for step in cast(nn.ModuleList, layer.parametrizations[parameter]):  # type: ignore[union-attr, index]
+        for step in cast(nn.ModuleList, layer.parametrizations[parameter]):  # type: ignore[index]
             if before is not None:
                 inputs = [before(*inputs)]
             yield step, inputs[-1]

@@ -21,6 +21,9 @@ from snlab.nn.layers import (
 from snlab.normalizers.normalizer import Normalizer, Scale
 
 
+HOOKS = "a hook (torch.nn.utils.weight_norm, spectral_norm, prune)"
+
+
 class Reparametrization(Normalizer):
     """A normalizer that puts a parametrization on every weight that is a matrix (``nn.layers.weights``).
 
@@ -37,18 +40,19 @@ class Reparametrization(Normalizer):
         """
 
     def check(self, discriminator: nn.Module) -> None:
+        normalizer = type(self).__name__
         with evaluating(discriminator):
             for name, (layer, parameter) in weights(discriminator).items():
-                what = f"{type(self).__name__} wants layer {name!r} ({type(layer).__name__})"
+                what = f"nothing was changed: layer {name!r} ({type(layer).__name__})"
                 if not is_settled(layer, parameter):
                     raise UserError(
-                        f"{what} to have a {parameter} of its own: a lazy layer gets one from a first batch,"
-                        " and old hooks (torch.nn.utils.weight_norm, spectral_norm, prune) can be removed"
+                        f"{what} has no {parameter} of its own for {normalizer}: a lazy layer wants a first"
+                        f" batch, {HOOKS} to be removed"
                     )
                 for step, _ in parametrization_steps(layer, parameter):
                     if self.scales.undoes(getattr(step, "scales", Scale.NOTHING)):
                         raise UserError(
-                            f"{what} without {type(step).__name__}, which it has and which that undoes"
+                            f"{what} has {type(step).__name__} already, which {normalizer} undoes"
                         )
 
     def attach(self, discriminator: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Spectral norm in loops that know nothing of it: σ by SVD, in evaluation mode, whatever moved the weights."""
+"""Spectral norm in loops that know nothing of it: σ by SVD, in evaluation mode, whatever moves weights."""
 
 from __future__ import annotations
 
@@ -55,11 +55,10 @@ class Recurrent(nn.Module):
 def sigmas(module: nn.Module) -> dict[str, float]:
     """The exact σ of every effective weight, by SVD."""
     with evaluating(module):
-        found = {
+        return {
             name: torch.linalg.svdvals(as_matrix(effective_weight(*where), output_dim(where[0])))[0].item()
             for name, where in weights(module).items()
         }
-    return found
 
 
 def assert_near_1(module: nn.Module, most: float = 1.1) -> None:
@@ -134,7 +133,7 @@ def test_functional_call_with_fresh_weights():
 def test_weights_that_are_used_without_calling_their_layer(kind):
     torch.manual_seed(0)
     module = SpectralNorm().attach(kind())
-    train(module, torch.optim.Adam(module.parameters(), lr=1e-3), 100, (8, 5, 16))
+    train(module, torch.optim.Adam(module.parameters(), lr=3e-3), 30, (8, 5, 16))
     assert "encoder.self_attn.out_proj" in sigmas(module) or "rnn.weight_hh_l1_reverse" in sigmas(module)
     assert_near_1(module)
 
@@ -196,12 +195,11 @@ def test_evaluation_right_after_attach(name):
     assert (u @ matrix @ v).item() == pytest.approx(torch.linalg.svdvals(matrix)[0].item(), rel=0.05)
 
 
-@pytest.mark.parametrize("dynamic", [None, True])
-def test_compiled_two_forward_passes_and_one_backward(dynamic):
+def test_compiled_two_forward_passes_and_one_backward():
     torch.manual_seed(0)
     eager = SpectralNorm(initial_iterations=3).attach(dense())
     twin = copy.deepcopy(eager)
-    compiled = torch.compile(twin, backend="aot_eager", dynamic=dynamic)
+    compiled = torch.compile(twin, backend="aot_eager")
     x = torch.randn(16, 20)
     for module in (eager, compiled):
         (F.softplus(module(x)).mean() + F.softplus(-module(x + 1)).mean()).backward()
@@ -317,7 +315,9 @@ def test_one_iteration_a_forward_pass_is_torchs_own_loop():
     assert abs(reference._u @ ours.parametrizations.weight[0].u).item() == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("layer", [nn.Linear(30, 20, dtype=torch.cfloat), nn.Conv2d(3, 8, 3, dtype=torch.cfloat)])
+@pytest.mark.parametrize(
+    "layer", [nn.Linear(30, 20, dtype=torch.cfloat), nn.Conv2d(3, 8, 3, dtype=torch.cfloat)]
+)
 def test_complex_weights(layer):
     torch.manual_seed(0)
     layer = copy.deepcopy(layer)
@@ -418,3 +418,15 @@ def test_what_an_earlier_version_saved_is_read():
     other.load_state_dict(state)
     for name, value in module.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_no_step_waits_for_the_device():
+    """On the meta device, where a value that the host asks for is an error: as in a CUDA graph."""
+    chosen = SpectralNorm()
+    module = chosen.attach(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(16, 1)).to("meta"))
+    x = torch.zeros(2, 3, 4, 4, device="meta")
+    module(x).sum().backward()
+    chosen.before_update(module)
+    module(x).sum().backward()
+    with pytest.raises(RuntimeError):
+        bool(module(x).sum() > 0)
