@@ -68,10 +68,9 @@ class _DivideBySigma(torch.autograd.Function):
             divisor = nonzero(_estimate(weight, u, v, ctx.dim))
         with in_its_own_precision(weight):
             inner = torch.vdot(in_memory_order(weight, weight), in_memory_order(gradient, weight)).real
-            scaled_u = u * (inner / divisor.square())
-            column = scaled_u.view([-1 if d == ctx.dim else 1 for d in range(weight.ndim)])
-            rank_one = (column, v.conj().unsqueeze(ctx.dim))
-            return (gradient / divisor).addcmul(*rank_one, value=-1), None, None, None
+            column = (u * (inner / divisor)).view([-1 if d == ctx.dim else 1 for d in range(weight.ndim)])
+            row = v.conj().unsqueeze(ctx.dim)
+            return torch.addcmul(gradient, column, row, value=-1).div_(divisor), None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, None]:

@@ -20,7 +20,6 @@ from snlab.nn.layers import (
 )
 from snlab.normalizers.normalizer import Normalizer, Scale
 
-
 HOOKS = "a hook (torch.nn.utils.weight_norm, spectral_norm, prune)"
 
 
