@@ -138,7 +138,8 @@ def _used(discriminator: nn.Module, sample: Tensor) -> list[str]:
         for tensor in source
         if tensor.is_floating_point() or tensor.is_complex()
     ]
-    with evaluating(discriminator), differentiable(*tensors):
+    # Without cuDNN, which has no gradient of a recurrent layer in evaluation mode.
+    with evaluating(discriminator), differentiable(*tensors), torch.backends.cudnn.flags(enabled=False):
         logits = discriminator(sample[:1].detach().clone())
         if not (tensors and logits.requires_grad):
             return []
