@@ -24,7 +24,8 @@ DATASET, NETWORK, BATCH_SIZE, N_DIS = "photos", "standard_cnn", 64, 5
 QUICK_BATCH_SIZE, QUICK_ROUNDS, ROUNDS = 32, 4, 20
 # What is wanted: the plain loop's time over ours, spectral norm's over none's, and the share of watching.
 FASTER = {"spectral_norm": 1.15}  # every other normalizer: never slower
-SPECTRAL_OVER_NONE, WATCHING = 1.05, 0.05
+SPECTRAL_OVER_NONE = {32: 1.05, 64: 1.03}  # by batch size
+WATCHING = 0.05
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,10 +95,11 @@ def show(result: dict[str, Any]) -> None:
             f"{ratio['median']:20.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
             f"   wanted {wanted:.2f}: {met(ratio['median'] >= wanted)}"
         )
+    wanted = SPECTRAL_OVER_NONE[setting["batch_size"]]
     cost = spread(ratios(seconds["snlab spectral_norm"], seconds["snlab none"]))
     print(
         f"\nspectral norm over none: {cost['median']:.3f} ({cost['min']:.3f} to {cost['max']:.3f})"
-        f"   wanted at most {SPECTRAL_OVER_NONE}: {met(cost['median'] <= SPECTRAL_OVER_NONE)}"
+        f"   wanted at most {wanted}: {met(cost['median'] <= wanted)}"
     )
     step = spread(seconds["snlab spectral_norm"])["median"]
     added = result["lightning"]["driven"] - result["lightning"]["bare"]

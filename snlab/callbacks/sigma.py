@@ -10,7 +10,8 @@ from snlab.callbacks.probe import Probe, generate_trained
 from snlab.core import names
 from snlab.diagnostics.lipschitz import lipschitz
 from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum
-from snlab.nn.layers import weight_layers
+from snlab.nn.evaluation import evaluating
+from snlab.nn.layers import estimated_sigma, other_weights, weights
 
 GRADIENT_POINTS = 64  # of each kind: a gradient costs as much as a training sample
 
@@ -23,13 +24,16 @@ class Sigma(Measurement):
         self.probe = probe
 
     def logs(self, module: LightningModule) -> set[str]:
-        layers = weight_layers(module.discriminator)  # type: ignore[arg-type]
-        prefixes = (
-            *(names.SIGMA_EXACT, names.SIGMA_POWER_ITERATION, names.SIGMA_RAW, names.SIGMA_CONV),
-            *(names.SPECTRUM, names.EFFECTIVE_RANK),
-        )
+        discriminator = module.discriminator
+        assert isinstance(discriminator, nn.Module)
+        matrices, others = weights(discriminator), other_weights(discriminator)
+        prefixes = (names.SIGMA_EXACT, names.SIGMA_RAW, names.SPECTRUM, names.EFFECTIVE_RANK)
+        with evaluating(discriminator):
+            estimated = [name for name, where in matrices.items() if estimated_sigma(*where) is not None]
         steepness = {names.LIPSCHITZ_PRODUCT, names.LIPSCHITZ_GRADIENT_MEAN, names.LIPSCHITZ_GRADIENT_MAX}
-        return steepness | {f"{prefix}/{layer}" for prefix in prefixes for layer in layers}
+        norms = {f"{names.SIGMA_CONV}/{name}" for name in (*matrices, *others)}
+        norms |= {f"{names.SIGMA_POWER_ITERATION}/{name}" for name in estimated}
+        return steepness | norms | {f"{prefix}/{name}" for prefix in prefixes for name in matrices}
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         discriminator = module.discriminator

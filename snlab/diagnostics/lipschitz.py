@@ -50,7 +50,8 @@ def lipschitz(
         real: n real samples (n, *sample_shape).
         fake: n generated samples (n, *sample_shape).
         epsilon: where on the line between the two to look, (n,) in [0, 1]; 1 is at the real sample.
-        sigma: what ``sigma.sigma`` gave for a sample; its ``sigma/conv/L`` are multiplied.
+        sigma: what ``sigma.sigma`` gave for a sample; its ``sigma/conv/L`` are multiplied, so that the
+            product is of all weights that the logits depend on, or not a number where a norm is unknown.
 
     Returns:
         ``lipschitz/product`` (where ``sigma`` holds norms to multiply), and ``lipschitz/gradient_mean`` and

@@ -12,11 +12,11 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.classification import binary_calibration_error
 
 from snlab.core import names
 
 SATURATED = math.log(0.99 / 0.01)  # the logit of a probability of 0.99
+BINS = 15  # of calibration_error
 
 
 def ratio(
@@ -128,13 +128,15 @@ def accuracy(real: Tensor, fake: Tensor) -> Tensor:
 def calibration_error(real: Tensor, fake: Tensor) -> Tensor:
     """The expected calibration error of sigmoid(f) as the probability of being real; a scalar.
 
-    torchmetrics' ``binary_calibration_error``: the mean over 15 bins of equal width, weighted by their
-    points, of how far the share of reals is from the mean probability. Equal numbers of both are assumed, as
-    sigmoid(f) is the probability at even odds. A finite sample alone keeps it above 0.
+    The mean over 15 bins of equal width, weighted by their points, of how far the share of reals is from the
+    mean probability. The last bin holds 1 itself, which sigmoid(f) rounds to above 37. Equal numbers of both
+    are assumed, as sigmoid(f) is the probability at even odds. A finite sample alone keeps it above 0.
     """
     probability = torch.cat([real, fake]).sigmoid()
-    label = torch.cat([torch.ones_like(real), torch.zeros_like(fake)]).long()
-    return binary_calibration_error(probability, label, validate_args=False)
+    excess = torch.cat([torch.ones_like(real), torch.zeros_like(fake)]) - probability
+    edges = torch.linspace(0, 1, BINS + 1, dtype=probability.dtype)[1:-1]
+    bins = torch.bucketize(probability, edges, right=True)
+    return torch.bincount(bins, excess, minlength=BINS).abs().sum() / len(probability)
 
 
 # ---- calibration -----------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -35,3 +36,17 @@ def frozen(module: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def differentiable(*tensors: Tensor) -> Iterator[None]:
+    """Gradients with respect to ``tensors`` are there inside: also of frozen ones, and under ``no_grad``."""
+    still = [tensor for tensor in tensors if tensor.is_leaf and not tensor.requires_grad]
+    with torch.inference_mode(False), torch.enable_grad():
+        try:
+            for tensor in still:
+                tensor.requires_grad_()
+            yield
+        finally:
+            for tensor in still:
+                tensor.requires_grad_(False)

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import IntEnum
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
 
+from snlab.core.errors import UserError
 from snlab.core.registry import Registry
 from snlab.nn import layers
 
 NORMALIZERS: Registry[Normalizer] = Registry("normalizer")
+
+
+class Scale(IntEnum):
+    """What of a weight has its scale set. Setting as much, or more, a second time undoes the first."""
+
+    NOTHING = 0
+    WHOLE = 1
+    ROWS = 2
+
+    def undoes(self, earlier: Scale) -> bool:
+        return Scale.NOTHING < earlier <= self
 
 
 class Normalizer:
@@ -20,6 +34,12 @@ class Normalizer:
     ``penalty`` to the loss, steps the optimizer and calls ``after_update``. Any ``nn.Module`` will do as
     the discriminator.
     """
+
+    scales = Scale.NOTHING
+    """What of each weight it sets the scale of, so that a composition in which that is lost is refused."""
+
+    def check(self, discriminator: nn.Module) -> None:
+        """UserError where ``attach`` would refuse ``discriminator``; called before anything is changed."""
 
     def attach(self, discriminator: nn.Module) -> nn.Module:
         """Change ``discriminator`` in place, once, before training; returns it."""
@@ -48,18 +68,34 @@ class Normalizer:
     def after_update(self, discriminator: nn.Module) -> None:
         """Correct the parameters after the optimizer's step, as weight clipping does."""
 
-    def effective_weight(self, layer: nn.Module) -> Tensor:
+    def effective_weight(self, layer: nn.Module, parameter: str = "weight") -> Tensor:
         """The weight that ``layer`` multiplies by, in the layer's own shape."""
-        return layers.effective_weight(layer)
+        return layers.effective_weight(layer, parameter)
 
 
 class Composition(Normalizer):
-    """Several normalizers as one: attached and called in the order given, their penalties added."""
+    """Several normalizers as one: attached and called in the order given, their penalties added.
+
+    Raises:
+        UserError: one sets the scale of what an earlier one had set it of, which leaves that without effect.
+    """
 
     def __init__(self, parts: Sequence[Normalizer]) -> None:
         self.parts = tuple(parts)
+        for earlier, later in combinations(self.parts, 2):
+            if later.scales.undoes(earlier.scales):
+                first, last = type(earlier).__name__, type(later).__name__
+                raise UserError(
+                    f"{last} after {first} is {last} alone, at the cost of both: leave {first} out"
+                )
+        self.scales = max((part.scales for part in self.parts), default=Scale.NOTHING)
+
+    def check(self, discriminator: nn.Module) -> None:
+        for part in self.parts:
+            part.check(discriminator)
 
     def attach(self, discriminator: nn.Module) -> nn.Module:
+        self.check(discriminator)
         for part in self.parts:
             discriminator = part.attach(discriminator)
         return discriminator

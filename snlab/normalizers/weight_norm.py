@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from snlab.core.checks import check_flag
-from snlab.nn.layers import effective_weight, output_dim, weight_layers
-from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
+from snlab.nn.division import nonzero
+from snlab.normalizers.normalizer import NORMALIZERS, Scale
+from snlab.normalizers.reparametrization import Reparametrization
 
 
 class DivideByRowNorms(nn.Module):
-    """Parametrization: every row of the weight's matrix scaled to norm 1 (equation 25), times its gain."""
+    """Parametrization: every row of the weight's matrix scaled to norm 1 (equation 25), times its gain.
+
+    A row of zeros stays one.
+    """
+
+    scales = Scale.ROWS
 
     def __init__(self, weight: Tensor, dim: int, gain: bool) -> None:
         super().__init__()
@@ -22,8 +27,7 @@ class DivideByRowNorms(nn.Module):
 
     def norms(self, weight: Tensor) -> Tensor:
         """The norm of each row, of size 1 in every dimension but that of the outputs."""
-        norms = torch.linalg.vector_norm(weight, dim=self.within_row, keepdim=True)
-        return norms.clamp_min(torch.finfo(weight.dtype).tiny)
+        return nonzero(torch.linalg.vector_norm(weight, dim=self.within_row, keepdim=True))
 
     def forward(self, weight: Tensor) -> Tensor:
         unit = weight / self.norms(weight)
@@ -31,7 +35,7 @@ class DivideByRowNorms(nn.Module):
 
 
 @NORMALIZERS.register("weight_norm")
-class WeightNorm(Normalizer):
+class WeightNorm(Reparametrization):
     """Scale each row of every weight to norm 1, so that its squared singular values sum to C_out (Eq. 27).
 
     It keeps no state.
@@ -40,12 +44,11 @@ class WeightNorm(Normalizer):
         gain: learn a factor for each row, starting from the row's norm; the paper's comparison has none.
     """
 
+    scales = Scale.ROWS
+
     def __init__(self, gain: bool = False) -> None:
         check_flag("gain", gain)
         self.gain = gain
 
-    def attach(self, discriminator: nn.Module) -> nn.Module:
-        for layer in weight_layers(discriminator).values():
-            division = DivideByRowNorms(effective_weight(layer), output_dim(layer), self.gain)
-            parametrize.register_parametrization(layer, "weight", division)
-        return discriminator
+    def parametrization(self, weight: Tensor, dim: int) -> nn.Module:
+        return DivideByRowNorms(weight, dim, self.gain)

@@ -9,10 +9,11 @@ import pytest
 import torch
 from scipy.optimize import minimize
 from scipy.special import expit
+from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 
 from snlab.core import names
-from snlab.diagnostics.ratio import platt, ratio
+from snlab.diagnostics.ratio import calibration_error, platt, ratio
 
 PLAIN = [
     names.LOG_MASS_FAKE,
@@ -120,6 +121,35 @@ def test_equal_distributions_and_a_constant_discriminator():
     for name, value in expected.items():
         assert values[f"ratio/{name}"] == pytest.approx(value, abs=1e-12)
         assert values[f"ratio/calibrated/{name}"] == pytest.approx(value, abs=1e-9)
+
+
+# ---- calibration error against scikit-learn ----------------------------------------------------------------
+
+
+def expected_calibration_error(real: np.ndarray, fake: np.ndarray) -> float:
+    """Written out over 15 closed-open bins, the last closed: each bin's share of reals by scikit-learn."""
+    probability = expit(np.concatenate([real, fake]))
+    label = np.concatenate([np.ones(len(real)), np.zeros(len(fake))])
+    share, mean = calibration_curve(label, probability, n_bins=15, strategy="uniform")
+    edges = np.linspace(0, 1, 16)
+    counts, _ = np.histogram(probability, edges)  # the last bin is closed
+    return float((counts[counts > 0] / len(label) * np.abs(share - mean)).sum())
+
+
+@pytest.mark.parametrize("size", [0.1, 1, 5, 30, 40, 100, 1000])
+@pytest.mark.parametrize("shift", [0.0, 2.0])
+def test_calibration_error_at_every_size(size, shift):
+    real, fake = (normal(200, seed=0) + shift) * size, (normal(200, seed=1) - shift) * size
+    expected = expected_calibration_error(real.numpy(), fake.numpy())
+    assert calibration_error(real, fake).item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("large", [36.0, 38.0, 1000.0])
+def test_what_rounds_to_probability_1_shares_the_last_bin(large):
+    """20 reals at probability 0.95 and a fake at nearly 1, or at 1 itself: 20/21 are real, as is said."""
+    real = torch.full((20,), math.log(0.95 / 0.05), dtype=torch.float64)
+    fake = torch.tensor([large], dtype=torch.float64)
+    assert calibration_error(real, fake).item() == pytest.approx(0, abs=1e-12)
 
 
 # ---- direction -------------------------------------------------------------------------------------------

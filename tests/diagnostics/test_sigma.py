@@ -1,4 +1,4 @@
-"""Singular values against numpy's SVD, operator norms against the operator written out as a matrix."""
+"""Singular values against numpy's SVD; the norms of the layers that a sample goes through."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
-from snlab.diagnostics.sigma import (
-    convolution_sigma,
-    input_shapes,
-    layer_spectra,
-    sigma,
-    singular_values,
-    spectrum,
-)
+from snlab import SpectralNorm, WeightNorm
+from snlab.diagnostics.convolution import input_shapes
+from snlab.diagnostics.lipschitz import lipschitz
+from snlab.diagnostics.sigma import layer_spectra, sigma, singular_values, spectrum
+from snlab.nn.layers import other_weights, weights
+from snlab.normalizers import Composition
 
 
 class Scaled(nn.Module):
@@ -29,6 +27,14 @@ class Scaled(nn.Module):
 
     def forward(self, weight):
         return weight / self.sigma(weight)
+
+
+class Halved(nn.Module):
+    def sigma(self, weight):
+        return torch.tensor(2.0)
+
+    def forward(self, weight):
+        return weight / 2
 
 
 def network() -> nn.Sequential:
@@ -85,6 +91,38 @@ def test_exact_is_raw_over_the_estimate():
     assert "sigma/power_iteration/0" not in values
 
 
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        SpectralNorm(),
+        Composition([WeightNorm(), SpectralNorm()]),
+        Composition([WeightNorm(gain=True), SpectralNorm()]),
+    ],
+)
+def test_the_estimate_is_what_the_raw_weight_is_divided_by_in_total_or_is_not_told(chosen):
+    """Rows that were scaled each by its own norm were divided by no single number."""
+    net = chosen.attach(network())
+    for parameter in net.parameters():
+        parameter.data.mul_(3)
+    net(torch.randn(2, 3, 8, 8))
+    values = sigma(net)
+    for name in ("0", "2", "5"):
+        if isinstance(chosen, Composition):
+            assert f"sigma/power_iteration/{name}" not in values
+        else:
+            quotient = values[f"sigma/raw/{name}"] / values[f"sigma/power_iteration/{name}"]
+            assert values[f"sigma/exact/{name}"] == pytest.approx(quotient, rel=1e-5)
+
+
+def test_two_divisions_tell_their_product():
+    net = network()
+    for _ in range(2):
+        parametrize.register_parametrization(net[2], "weight", Halved())
+    values = sigma(net)
+    assert values["sigma/power_iteration/2"] == 4
+    assert values["sigma/exact/2"] == pytest.approx(values["sigma/raw/2"] / 4, rel=1e-6)
+
+
 def test_torchs_own_spectral_norm_is_near_1():
     net = network()
     spectral_norm(net[0], n_power_iterations=200)
@@ -127,74 +165,7 @@ def test_spectra_at_hand_give_the_same():
     assert spectrum(net, spectra) == spectrum(net)
 
 
-# ---- as convolutions -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape"),
-    [
-        (nn.Conv2d(3, 8, 3, 1, 1), (3, 8, 8)),
-        (nn.Conv2d(8, 4, 3, 1, 1), (8, 5, 7)),
-        (nn.Conv2d(4, 6, 4, 2, 1), (4, 12, 12)),
-        (nn.Conv2d(6, 6, 4, 2, 1), (6, 4, 4)),
-        (nn.Conv2d(1, 1, 3), (1, 3, 3)),  # a single output: the Krylov space ends after one step
-        (nn.Conv2d(2, 3, 1), (2, 6, 6)),  # one singular value repeated 36 times
-        (nn.Conv2d(3, 4, 5, 3, 2), (3, 11, 10)),
-        (nn.Conv2d(4, 4, 3, 1, 2, dilation=2), (4, 9, 9)),
-        (nn.Conv2d(4, 8, 3, 1, 1, groups=2), (4, 8, 8)),
-        (nn.Conv2d(4, 4, 3, 1, 1, padding_mode="circular"), (4, 8, 8)),
-        (nn.Conv2d(4, 4, 3, 1, 1, padding_mode="reflect"), (4, 6, 6)),
-        (nn.Conv2d(3, 4, 3, padding="same"), (3, 6, 6)),
-        (nn.Conv1d(3, 5, 3, 2, 1), (3, 17)),
-        (nn.Conv3d(2, 3, 3, 1, 1), (2, 4, 4, 4)),
-        (nn.ConvTranspose2d(6, 4, 4, 2, 1), (6, 5, 5)),
-        (nn.ConvTranspose2d(3, 4, 3, 2, 1, output_padding=1), (3, 4, 4)),
-        (nn.ConvTranspose1d(3, 4, 3, 2), (3, 9)),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("kind", ["random", "constant", "orthonormal"])
-def test_operator_norm_equals_the_explicit_matrix(layer, shape, kind):
-    torch.manual_seed(1)
-    initialise = {
-        "random": nn.init.normal_,
-        "constant": lambda weight: nn.init.constant_(weight, 0.3),
-        "orthonormal": nn.init.orthogonal_,
-    }[kind]
-    initialise(layer.weight)
-    assert convolution_sigma(layer, shape) == pytest.approx(explicit_norm(layer, shape), rel=1e-4)
-
-
-def test_a_large_bias_takes_no_part():
-    layer, shape = nn.Conv2d(3, 8, 3, 1, 1), (3, 8, 8)
-    without = convolution_sigma(layer, shape)
-    layer.bias.data.fill_(1000.0)
-    assert convolution_sigma(layer, shape) == pytest.approx(without, rel=1e-4)
-
-
-@pytest.mark.parametrize("shape", [(3, 9, 9), (3, 24, 24)])
-def test_it_is_the_effective_weight_that_counts(shape):
-    layer = nn.Conv2d(3, 8, 3, 1, 1)
-    raw = convolution_sigma(layer, shape)
-    parametrize.register_parametrization(layer, "weight", Scaled())
-    estimate = layer.parametrizations.weight.original.norm().item() / 2
-    assert convolution_sigma(layer, shape) == pytest.approx(raw / estimate, rel=1e-5)
-
-
-def test_a_subclass_with_its_own_forward_is_measured_as_it_computes():
-    class Gained(nn.Conv2d):
-        def forward(self, x):
-            return 3 * super().forward(x)
-
-    torch.manual_seed(0)
-    layer, shape = Gained(3, 4, 3, 1, 1), (3, 6, 6)
-    assert convolution_sigma(layer, shape) == pytest.approx(explicit_norm(layer, shape), rel=1e-4)
-
-
-def test_zero_weights_have_norm_0():
-    layer = nn.Conv2d(3, 4, 3)
-    nn.init.zeros_(layer.weight)
-    assert convolution_sigma(layer, (3, 8, 8)) == 0
+# ---- as layers on inputs of their real size --------------------------------------------------------------
 
 
 def test_real_input_sizes_come_from_a_forward_pass():
@@ -206,13 +177,90 @@ def test_real_input_sizes_come_from_a_forward_pass():
     assert values["sigma/conv/5"] == values["sigma/exact/5"]
 
 
-def test_a_layer_that_the_sample_does_not_reach_has_no_operator_norm():
+def test_a_weight_that_the_logits_do_not_depend_on_has_no_operator_norm():
     net = network()
     net.add_module("unused", nn.Identity())
     net[-1].spare = nn.Linear(2, 2)
+    net[-1].bare = nn.Parameter(torch.zeros(2, 2))
     values = sigma(net, torch.zeros(1, 3, 8, 8))
     assert "sigma/exact/unused.spare" in values
-    assert "sigma/conv/unused.spare" not in values
+    assert not [name for name in values if name.startswith("sigma/conv/unused")]
+
+
+class Sequences(nn.Module):
+    """A critic most of whose weights are used without calling a layer that has them as its weight."""
+
+    def __init__(self, bare: bool) -> None:
+        super().__init__()
+        self.encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.cell = nn.GRUCell(8, 8)
+        self.head = nn.Linear(8, 1)
+        self.bare = nn.Parameter(torch.eye(8)) if bare else None
+
+    def forward(self, x):
+        x = self.encoder(x)
+        x = self.cell(x[:, 0], x[:, 1])
+        return self.head(x if self.bare is None else x @ self.bare)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.parametrize("normalized", [False, True])
+def test_the_product_is_of_all_weights_or_is_no_number(bare, normalized):
+    torch.manual_seed(0)
+    net: nn.Module = Sequences(bare)
+    if normalized:
+        SpectralNorm().attach(net.encoder)
+        SpectralNorm().attach(net.cell)
+    x = torch.randn(4, 3, 8)
+    values = sigma(net, x)
+    found = [name for name in values if name.startswith("sigma/conv/")]
+    assert set(found) == {f"sigma/conv/{name}" for name in [*weights(net), *other_weights(net)]}
+    product = lipschitz(net, x, x, torch.zeros(4), values)["lipschitz/product"]
+    if bare:
+        assert math.isnan(values["sigma/conv/bare"])
+        assert math.isnan(product)
+    else:
+        norms = [
+            torch.linalg.svdvals(getattr(*where).double())[0].item() for where in weights(net.eval()).values()
+        ]
+        assert len(norms) == 7
+        assert product == pytest.approx(math.prod(norms), rel=1e-4)
+
+
+def test_a_convolution_whose_weight_is_used_without_calling_it_has_an_unknown_norm():
+    class Direct(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 3)
+
+        def forward(self, x):
+            return nn.functional.conv2d(x, self.conv.weight).flatten(1).sum(1)
+
+    values = sigma(Direct(), torch.randn(1, 1, 5, 5))
+    assert math.isnan(values["sigma/conv/conv"])
+    assert math.isfinite(values["sigma/exact/conv"])
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_layers_under_old_hooks_are_counted():
+    net = nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 3)), nn.utils.spectral_norm(nn.Linear(3, 1)))
+    net(torch.randn(2, 4))
+    values = sigma(net, torch.randn(2, 4))
+    assert {"sigma/conv/0", "sigma/conv/1"} <= set(values)
+
+
+def test_zero_weights_have_no_spectrum_and_no_rank():
+    net = nn.Sequential(nn.Linear(3, 2))
+    nn.init.zeros_(net[0].weight)
+    assert spectrum(net) == {"spectrum/0": [0, 0], "effective_rank/0": 0}
+    values = sigma(SpectralNorm().attach(net))
+    assert values == {"sigma/exact/0": 0, "sigma/raw/0": 0, "sigma/power_iteration/0": 1}
+
+
+def test_singular_values_of_a_complex_matrix():
+    matrix = torch.randn(5, 8, dtype=torch.cfloat, generator=torch.Generator().manual_seed(0))
+    reference = np.linalg.svd(matrix.numpy().astype(complex), compute_uv=False)
+    np.testing.assert_allclose(singular_values(matrix).numpy(), reference, rtol=1e-6)
 
 
 def test_measured_under_no_grad_and_with_frozen_parameters():

@@ -3,18 +3,24 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, parametrize
 
 from snlab.nn.evaluation import evaluating, frozen
 from snlab.nn.layers import (
     as_matrix,
+    as_matrix_in_memory_order,
     effective_weight,
     estimated_sigma,
+    in_memory_order,
+    is_settled,
+    other_weights,
     output_dim,
     raw_weight,
+    row_as_it_lies,
+    row_in_memory_order,
     weight_layers,
+    weights,
 )
-from snlab.nn.power_iteration import power_iteration, sigma
 
 
 def test_a_convolution_as_a_matrix_is_c_out_by_the_rest():
@@ -47,15 +53,71 @@ def test_layers_are_found_once_and_in_order():
     assert list(weight_layers(shared)) == ["weight"]
 
 
-@pytest.mark.parametrize("shape", [(5, 9), (9, 5), (1, 4), (4, 1)])
-def test_power_iteration_against_svd(shape):
-    matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    start = torch.randn(shape[0], generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    u, v = power_iteration(matrix, start / start.norm(), 2000)
-    left, values, right = torch.linalg.svd(matrix)
-    torch.testing.assert_close(sigma(matrix, u, v), values[0])
-    assert abs(u @ left[:, 0]).item() == pytest.approx(1)
-    assert abs(v @ right[0]).item() == pytest.approx(1)
+def test_every_weight_that_is_a_matrix_and_every_other():
+    module = nn.ModuleDict(
+        {
+            "bag": nn.EmbeddingBag(5, 4),
+            "rnn": nn.LSTM(4, 3, num_layers=2),
+            "cell": nn.RNNCell(4, 3),
+            "attention": nn.MultiheadAttention(4, 2, add_bias_kv=True),
+            "bilinear": nn.Bilinear(2, 3, 4),
+            "batch_norm": nn.BatchNorm2d(4),
+            "own": nn.ParameterList([torch.zeros(2, 2), torch.zeros(2)]),
+            "orthogonal": parametrizations.orthogonal(nn.Linear(4, 4)),
+        }
+    )
+    recurrent = [f"rnn.weight_{kind}_l{i}" for i in range(2) for kind in ("ih", "hh")]
+    expected = ["bag", *recurrent, "cell.weight_ih", "cell.weight_hh"]
+    assert list(weights(module)) == [
+        *expected, "attention.in_proj_weight", "attention.out_proj", "orthogonal"
+    ]  # fmt: skip
+    assert list(weight_layers(module)) == ["bag", "attention.out_proj", "orthogonal"]
+    assert list(other_weights(module)) == ["bilinear", "own.0"]
+    assert list(weights(module["cell"])) == ["weight_ih", "weight_hh"]
+
+
+def test_a_parametrized_parameter_of_the_users_own_is_an_other_weight():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.matrix = nn.Parameter(torch.zeros(2, 3))
+
+    module = nn.Sequential(Own())
+    parametrize.register_parametrization(module[0], "matrix", nn.Tanh())
+    assert list(other_weights(module)) == ["0.matrix"]
+    assert not weights(module)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_old_hooks_leave_is_the_weight_itself():
+    module = nn.Sequential(nn.utils.weight_norm(nn.Conv2d(2, 3, 3)), nn.utils.spectral_norm(nn.Linear(3, 2)))
+    assert list(weights(module)) == ["0", "1"]
+    assert not other_weights(module)
+    assert not any(is_settled(layer, "weight") for layer in module)
+
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "layer", [nn.Conv2d(4, 6, (2, 3)), nn.ConvTranspose2d(4, 6, (2, 3)), nn.Conv2d(1, 6, 3)]
+)
+def test_in_memory_order_only_the_columns_are_permuted(layer, layout):
+    weight, dim = layer.weight.detach().contiguous(memory_format=layout), output_dim(layer)
+    matrix, ordinary = as_matrix_in_memory_order(weight, dim), as_matrix(weight, dim)
+    torch.testing.assert_close(matrix @ matrix.mT, ordinary @ ordinary.mT)
+    torch.testing.assert_close(torch.linalg.svdvals(matrix), torch.linalg.svdvals(ordinary))
+    if not (dim == 1 and layout is torch.contiguous_format):  # there its rows lie in the middle
+        assert matrix.data_ptr() == weight.data_ptr()
+    row = torch.arange(float(matrix.shape[1]))
+    lying = row_as_it_lies(row, weight, dim)
+    assert lying.shape == weight.select(dim, 0).shape
+    assert torch.equal(row_in_memory_order(lying, weight, dim), row)
+    torch.testing.assert_close(matrix @ row, ordinary @ lying.flatten())
+    flat = in_memory_order(weight, weight)
+    assert flat.data_ptr() == weight.data_ptr()
+    assert flat.is_contiguous()
 
 
 def test_evaluating_gives_back_every_mode():
