@@ -106,3 +106,15 @@ def test_of_complex_weights():
         columns = (layer(identity) - layer(torch.zeros(1, *shape, dtype=torch.cfloat))).flatten(1)
     exact = float(np.linalg.svd(columns.numpy(), compute_uv=False)[0])
     assert convolution_sigma(layer, shape) == pytest.approx(exact, rel=1e-4)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (4, 2), (3, 2), (5, 2)])
+def test_a_convolution_stretches_up_to_its_overlap_times_sigma(kernel, stride):
+    """What docs and captions say: σ of the matrix is no bound, ⌈kernel / stride⌉ σ is."""
+    layer = nn.Conv2d(2, 2, kernel, stride, padding=kernel // 2, bias=False)
+    nn.init.ones_(layer.weight)
+    layer.weight.data /= torch.linalg.svdvals(layer.weight.detach().flatten(1))[0]
+    norm = convolution_sigma(layer, (2, 12, 12))
+    overlap = math.ceil(kernel / stride)
+    assert norm <= overlap * (1 + 1e-4)
+    assert norm > 0.8 * overlap if kernel % stride == 0 else norm > 1.2
