@@ -15,7 +15,8 @@ from typing import Any
 from snlab.core.registry import label
 from snlab.results import looks
 from snlab.results.reading import DAMAGED
-from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, OVER, Run, computes, setting
+from snlab.tracking.identity import computes, setting
+from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, OVER, Run
 
 
 @dataclass(frozen=True)

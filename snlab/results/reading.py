@@ -11,12 +11,8 @@ from typing import Any
 from snlab.core import names
 from snlab.core.errors import UserError
 from snlab.tracking.damage import damage
-from snlab.tracking.run_folder import (
-    Run,
-    Skipped,
-    identity,
-    read_runs,
-)
+from snlab.tracking.identity import identity
+from snlab.tracking.run_folder import Run, Skipped, read_runs
 
 DAMAGED = "damaged"  # it finished, and its record does not bear that out: no result
 

@@ -8,7 +8,6 @@ RUN/config.yaml      the complete configuration
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -46,73 +45,6 @@ STOPPED = "stopped"  # before its last update, by a callback of its own configur
 OVER = (FINISHED, DIVERGED, STOPPED)  # outcomes that running the same trial again would only repeat
 
 BEFORE = ".before-"  # ends the name of a run that was trained again, with a number
-
-# What cannot change a number: where a run lands, how it is kept and shown.
-_NOT_IDENTITY = {"config", "runs", "run_folder", "resume", "again", "checkpoint_every", "wandb"}
-# Of the Trainer's options: on what and by which kernels it runs (the same to rounding), how long at a time,
-# what is shown.
-_TRAINER_NOT_IDENTITY = {
-    *("accelerator", "strategy", "devices", "num_nodes", "deterministic", "benchmark", "max_time"),
-    *("logger", "log_every_n_steps", "default_root_dir", "enable_autolog_hparams", "model_registry"),
-    *("enable_checkpointing", "enable_progress_bar", "enable_model_summary", "profiler", "detect_anomaly"),
-}
-# Its defaults that are not empty. What is at its default is left out, so that a new option changes nothing.
-_TRAINER_DEFAULTS: dict[str, Any] = {
-    "max_epochs": -1,
-    "check_val_every_n_epoch": 1,
-    "accumulate_grad_batches": 1,
-    "inference_mode": True,
-    "use_distributed_sampler": True,
-    "sync_batchnorm": True,
-}
-_IDENTITY_DIGITS = 12
-
-
-def identity(config: Mapping[str, Any]) -> str:
-    """The hash of what a configuration computes, seed included: twelve hexadecimal digits.
-
-    All of it counts but a short list of what cannot change a number.
-
-    >>> a = {"seed_everything": 0, "model": {"n_dis": 1}, "runs": "here", "trainer": {"devices": 1}}
-    >>> b = {"runs": "there", "trainer": {"devices": 2}, "model": {"n_dis": 1}, "seed_everything": 0}
-    >>> identity(a) == identity(b), identity(a) == identity({**a, "seed_everything": 1})
-    (True, False)
-    """
-    kept = {key: value for key, value in config.items() if computes(key)}
-    trainer = config.get("trainer") or {}
-    kept["trainer"] = {
-        key: value
-        for key, value in trainer.items()
-        if computes(f"trainer.{key}") and not _default(key, value)
-    }
-    if not kept.get("sources"):
-        kept.pop("sources", None)
-    text = json.dumps(kept, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:_IDENTITY_DIGITS]
-
-
-def setting(config: Mapping[str, Any]) -> str:
-    """What the runs of one trial under several seeds have in common: ``identity`` without the seed."""
-    return identity({**config, "seed_everything": None})
-
-
-def computes(key: str) -> bool:
-    """Whether an option, by its dotted name, is part of a run's identity where it is not at its default.
-
-    >>> computes("model.loss"), computes("trainer.precision"), computes("trainer.devices"), computes("runs")
-    (True, True, False, False)
-    """
-    head, _, tail = key.partition(".")
-    if head == "trainer" and tail:
-        return tail.split(".")[0] not in _TRAINER_NOT_IDENTITY
-    return head not in _NOT_IDENTITY
-
-
-def _default(option: str, value: Any) -> bool:
-    if option not in _TRAINER_DEFAULTS:
-        return value is None or (isinstance(value, bool | int | float | list) and not value)
-    default = _TRAINER_DEFAULTS[option]
-    return type(value) is type(default) and value == default
 
 
 # ---- writing --------------------------------------------------------------------------------------------

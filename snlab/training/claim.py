@@ -19,7 +19,8 @@ from filelock import FileLock, Timeout
 
 from snlab.core import registry
 from snlab.core.errors import UserError
-from snlab.tracking.run_folder import BEFORE, CONFIG, METRICS, OVER, Run, RunWriter, computes, identity
+from snlab.tracking.identity import computes, identity
+from snlab.tracking.run_folder import BEFORE, CONFIG, METRICS, OVER, Run, RunWriter
 from snlab.training.build import canonical
 from snlab.training.waiting import taken
 

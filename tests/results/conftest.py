@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from snlab.results.reading import collect
-from snlab.tracking.run_folder import DIVERGED, FINISHED, UNFINISHED, RunWriter, identity
+from snlab.tracking.identity import identity
+from snlab.tracking.run_folder import DIVERGED, FINISHED, UNFINISHED, RunWriter
 
 LAYERS = ["conv1", "conv2", "conv3", "dense"]
 STEPS = [0, 20, 50, 100, 150, 200]
