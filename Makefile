@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # Tests run in parallel, one process a core, each of one thread.
 JOBS ?= auto
 
-.PHONY: demo test lint format clean help
+.PHONY: demo test check lint format clean help
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -16,7 +16,10 @@ demo: $(INSTALLED)  ## install, train four normalizers on embedded real data, wr
 	$(BIN)/snlab demo
 
 test: $(INSTALLED) lint  ## install, lint, run every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+check: $(INSTALLED) lint  ## lint and the quick tests: those that start no process of their own
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .

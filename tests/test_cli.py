@@ -203,6 +203,7 @@ def test_a_sweep_whose_folder_cannot_be_used_is_one_line(harm, tmp_path, capsys)
     assert "cannot be written: " in line or "study.db cannot be opened: " in line
 
 
+@pytest.mark.slow
 def test_fit_help_names_every_group():
     done = snlab("fit", "--help")
     assert done.returncode == 0
@@ -216,6 +217,7 @@ def test_fit_help_names_every_group():
         assert option in done.stdout
 
 
+@pytest.mark.slow
 def test_print_config_is_yaml_that_fit_takes(tmp_path):
     done = snlab("fit", *QUICK, "--config", "digits_spectral_norm", "--print_config", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -243,6 +245,7 @@ def test_report_of_a_real_run(runs, tmp_path):
     assert "data:image/png;base64" in out.read_text()
 
 
+@pytest.mark.slow
 def test_doctor():
     done = snlab("doctor")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 NORMALIZERS = ("none", "weight_norm", "gradient_penalty", "spectral_norm")
 
 ROOT = Path(__file__).parent.parent

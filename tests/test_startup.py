@@ -9,10 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from snlab.sweeps import cost
 from tests.conftest import SMALL
+
+pytestmark = pytest.mark.slow
 
 LIBRARIES = {
     *(

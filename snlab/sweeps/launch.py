@@ -133,6 +133,7 @@ def _fit(arguments: Sequence[str], environment: Mapping[str, str], log: Path) ->
     threading.Thread(target=_stop_without_parent, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
+    _set_threads(int(environment["OMP_NUM_THREADS"]))
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -142,6 +143,13 @@ def _fit(arguments: Sequence[str], environment: Mapping[str, str], log: Path) ->
     finally:
         atexit._run_exitfuncs()  # a forked process ends without them, and W&B's temporary folders would stay
         flush_or_let_go()  # else what it could not write takes the place of its exit code
+
+
+def _set_threads(count: int) -> None:
+    """Those of this run's slot: the server may have been started for slots of another size."""
+    import torch
+
+    torch.set_num_threads(count)
 
 
 def _stop_without_parent() -> None:

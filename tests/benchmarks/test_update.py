@@ -12,6 +12,8 @@ from benchmarks.update import harness, plain
 from snlab.data import DATASETS
 from snlab.nn.layers import raw_weight, weight_layers
 
+pytestmark = pytest.mark.slow
+
 NETWORK = "standard_cnn(width=0.03125)"
 
 

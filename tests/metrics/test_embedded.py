@@ -16,6 +16,8 @@ from snlab.metrics.classifier import RECIPE, Classifier, accuracy, train_classif
 from snlab.metrics.embedded import cache_folder, embedded_extractor
 from snlab.metrics.extractors import Extractor
 
+pytestmark = pytest.mark.slow
+
 Train = Callable[..., Extractor]
 
 

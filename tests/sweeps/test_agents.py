@@ -15,6 +15,8 @@ import pytest
 from snlab.tracking.run_folder import find_runs
 from tests.sweeps.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 FOUR = {
     "model.normalizer": ["none", "spectral_norm"],
     "model.adam.lr": [0.0002, 1e30],  # the second diverges, unless weights are normalised

@@ -356,6 +356,7 @@ def test_a_file_that_is_no_sweep(text, words, tmp_path, capsys):
         ["--data.dataset=mixture(kind=ring)", "--model.network=flow"],
     ],
 )
+@pytest.mark.slow
 def test_the_names_that_a_run_is_said_to_log_are_those_that_it_logs(words, fit):
     more = [
         "--generator_steps=4",

@@ -28,6 +28,8 @@ from snlab.tracking.run_folder import Run, find_runs
 from tests.comparing import rows
 from tests.sweeps.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 STEPS = 30
 NORMALIZERS = ["none", "weight_norm", "gradient_penalty", "spectral_norm"]
 

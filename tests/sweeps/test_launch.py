@@ -17,6 +17,8 @@ from snlab.tracking.run_folder import find_runs
 from tests.conftest import SMALL
 from tests.sweeps.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 ENDLESS = [*SMALL, "--generator_steps=100000", "--measure.fidelity=none", "--measure.every=1000"]
 FORKED, EXECUTED = Slot("CPU 0", (), 1), Slot("GPU 0", ("0",), 1)
 
@@ -106,3 +108,13 @@ def test_a_run_whose_parent_is_killed_saves_itself(how, tmp_path):
     parent.communicate()
     wait_for(lambda: "stopped by SIGTERM" in log.read_text(), 30)
     wait_for(lambda: not Path(f"/proc/{run}/exe").exists(), 10)
+
+
+def test_a_run_has_the_threads_of_its_slot_whatever_the_server_was_started_with(tmp_path):
+    options = ["--generator_steps=1", "--measure.fidelity=none", "--wandb.mode=disabled"]
+    for threads in (2, 1):
+        runs = tmp_path / f"{threads}"
+        process = launch([*SMALL, *options, f"--runs={runs}"], Slot("CPU 0", (), threads), tmp_path / "log")
+        wait_for(lambda process=process: process.poll() is not None)
+        (run,) = find_runs(runs)
+        assert run.summary["machine"].endswith(f"{threads} thread(s)")

@@ -17,6 +17,8 @@ from snlab.tracking.run_folder import find_runs
 from tests.comparing import rows
 from tests.sweeps.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 ASKS = """
 import sys, optuna
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -19,6 +19,8 @@ from tests.comparing import assert_equal
 from tests.sweeps.servers import Slurm
 from tests.sweeps.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 STEPS = 20
 FIXED = [
     *("--model.network=standard_cnn(width=0.125)", "--model.batch_size=32", "--measure.fidelity=none"),

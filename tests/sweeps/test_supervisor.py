@@ -14,6 +14,8 @@ from snlab.sweeps.slots import Slot
 from snlab.sweeps.supervisor import Note, Supervisor, runs_of, stop_runs
 from tests.sweeps.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_agent_that_always_dies_is_given_up(at_wandb, tmp_path):
     said = io.StringIO()

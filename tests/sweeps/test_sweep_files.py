@@ -12,6 +12,8 @@ from snlab.sweeps.check import check, mirrored, plan
 from snlab.sweeps.document import read_sweep
 from snlab.training.arguments import FitCLI
 
+pytestmark = pytest.mark.slow
+
 FILES = sweeps()
 
 

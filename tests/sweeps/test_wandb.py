@@ -11,6 +11,8 @@ import yaml
 
 from snlab.tracking.run_folder import Run, find_runs
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 NORMALIZERS = ["none", "gradient_penalty(weight=1)"]
 
@@ -62,9 +64,10 @@ def test_each_configuration_runs_once_with_the_right_arguments(sweep, wandb_serv
 
 
 def leaves(tree: dict, prefix: str = "") -> dict:
+    """Every value by its dotted name; a mapping without any, which W&B drops, has none."""
     found = {}
     for name, value in tree.items():
-        inner = leaves(value, f"{prefix}{name}.") if isinstance(value, dict) and value else None
+        inner = leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else None
         found |= inner if inner is not None else {f"{prefix}{name}": value}
     return found
 

@@ -18,6 +18,8 @@ from wandb.proto import wandb_internal_pb2 as protocol
 from snlab.tracking.run_folder import Run
 from snlab.tracking.wandb_mirror import WandbMirror, WandbOptions
 
+pytestmark = pytest.mark.slow
+
 
 def records(path: Path) -> Iterator[protocol.Record]:
     """The records of a .wandb file: LevelDB's log format behind a header of seven bytes."""

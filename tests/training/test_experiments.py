@@ -11,6 +11,8 @@ from snlab.core.resources import experiment, experiments, headline
 from snlab.normalizers import NORMALIZERS
 from snlab.tracking.run_folder import Run
 
+pytestmark = pytest.mark.slow
+
 DATA = {
     "digits": "standard_cnn(width=0.125)",
     "photos": "standard_cnn(width=0.0625)",

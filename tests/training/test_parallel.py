@@ -17,6 +17,8 @@ from torch import nn
 from snlab.tracking.run_folder import Run
 from tests.comparing import rows
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("parallel_processes.py")
 NORMALIZERS = ("none", "weight_norm", "gradient_penalty", "spectral_norm")
 FIT = [

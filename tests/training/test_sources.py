@@ -15,6 +15,8 @@ from snlab.training.arguments import FitCLI
 from snlab.training.claim import Claim
 from snlab.training.sources import sources
 
+pytestmark = pytest.mark.slow
+
 CALLBACK = """
 from pytorch_lightning import Callback
 

@@ -21,6 +21,8 @@ from snlab.tracking.run_folder import Run
 from tests.comparing import assert_equal
 from tests.sweeps.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 STEPS = 60
 COMMAND = [
     *(sys.executable, "-m", "snlab", "fit", "--wandb.mode", "disabled", "--resume"),

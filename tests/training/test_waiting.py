@@ -21,6 +21,8 @@ from snlab.training.fit import claim
 from snlab.training.waiting import taken
 from tests.comparing import rows
 
+pytestmark = pytest.mark.slow
+
 RUN = ("--generator_steps", "3", "--measure.fidelity", "none")
 
 
