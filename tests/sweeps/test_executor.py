@@ -26,6 +26,7 @@ from snlab.sweeps.study import Study
 from snlab.sweeps.trial import TrialProcess
 from snlab.tracking.run_folder import Run, find_runs
 from tests.comparing import rows
+from tests.sweeps.test_failures import Said
 from tests.sweeps.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -205,19 +206,6 @@ class Spy(TrialProcess):
         self.process = subprocess.Popen(command, env=self.slot.environment(os.environ))
 
 
-class Silent:
-    """Keeps what it is told to say."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def update(self, running, tasks) -> None:
-        pass
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-
 @pytest.mark.parametrize(("per_run", "per_gpu"), [(2, 1), (1, 1), (1, 2)])
 def test_a_gpu_never_holds_more_runs_than_it_should(per_run, per_gpu, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
@@ -229,7 +217,7 @@ def test_a_gpu_never_holds_more_runs_than_it_should(per_run, per_gpu, tmp_path, 
         folder.mkdir()
         return Spy(claimed, Planned({}, [], "x", folder), slot, folder)
 
-    Executor(study, slots("all", per_run, per_gpu), prepare, Silent()).run()
+    Executor(study, slots("all", per_run, per_gpu), prepare, Said()).run()
     lines = [json.loads(line) for line in (tmp_path / "spied.jsonl").read_text().splitlines()]
     assert len(lines) == 8
     assert {line["devices"] for line in lines} == {str(per_run)}
@@ -283,7 +271,7 @@ def curves(tmp_path: Path, count: int, **changes: object) -> Study:
         folder.mkdir()
         return Curve(claimed, Planned({}, [], "x", folder), slot, folder)
 
-    Executor(study, slots(workers=1), prepare, Silent()).run()
+    Executor(study, slots(workers=1), prepare, Said()).run()
     return study
 
 
