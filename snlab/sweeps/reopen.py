@@ -10,7 +10,8 @@ from snlab.core.errors import UserError
 from snlab.sweeps.attempts import Task
 from snlab.sweeps.document import in_words
 from snlab.sweeps.study import Study
-from snlab.tracking.run_folder import OVER, Run
+from snlab.sweeps.trial import result
+from snlab.tracking.run_folder import OVER
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,13 @@ def reopen(study: Study, folder: Path, retry_failed: bool = False) -> Before:
 
 
 def _is_gone(task: Task, folder: Path) -> bool:
-    """Whether the run of a task that ended is no longer there, or no longer over."""
+    """Whether the run of a task that ended is no longer there, no longer over, or damaged since."""
     if task.folder is None:
         return False  # it failed before it had one
     if task.outcome not in OVER:
         return not (folder / task.folder).is_dir()
     try:
-        return Run.read(folder / task.folder).outcome not in OVER
+        return result(folder / task.folder) is None
     except UserError:
         return True
 
