@@ -26,7 +26,7 @@ ROWS = [
 ]
 # Within core: what knows nothing, and what builds on it.
 CORE = [
-    {"errors", "names", "environment", "failures", "files", "text", "imports"},
+    {"errors", "names", "environment", "failures", "files", "text", "imports", "nesting"},
     {"registry", "checks", "distributed", "random_streams", "resources", "messages"},
 ]
 

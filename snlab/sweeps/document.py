@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from snlab.core.errors import UserError, nearest
+from snlab.core.nesting import nested
 from snlab.core.resources import sweep_file
 from snlab.sweeps.command_line import ARGUMENTS, fit_words
 from snlab.sweeps.distributions import Choice, Parameter
@@ -183,14 +184,9 @@ def in_digits(count: int) -> str:
 
 def _nested(sweep: Sweep, configuration: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as W&B hands it to a run: parameters nested in the file as one mapping."""
-    result: dict[str, Any] = {}
-    for name, value in configuration.items():
-        *groups, last = _path(name, sweep.document["parameters"]) or (name,)
-        place = result
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = value
-    return result
+    return nested(
+        (_path(name, sweep.document["parameters"]) or (name,), value) for name, value in configuration.items()
+    )
 
 
 def _path(name: str, parameters: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from snlab.core.environment import RUN_LOG, first_process
+from snlab.core.nesting import nested
 
 POLL_SECONDS = 0.5
 
@@ -45,17 +46,12 @@ def beside(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     {'seed': 1, 'model.n_dis': 1}
     """
     owned = [path for path, _ in _leaves(given)]
-    rest: dict[str, Any] = {}
+    rest = []
     for path, value in _leaves(config):
-        if any(path == name or path.startswith(f"{name}.") for name in owned):
-            continue
-        words = path.split(".")
-        *groups, last = [path] if words[0] in given else words
-        place = rest
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = value
-    return rest
+        if not any(path == name or path.startswith(f"{name}.") for name in owned):
+            words = path.split(".")
+            rest.append(([path] if words[0] in given else words, value))
+    return nested(rest)
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from snlab.core.errors import UserError
+from snlab.core.nesting import nested
 from snlab.core.resources import experiment
 from snlab.training.arguments import FitCLI
 from snlab.training.build import canonical
@@ -34,7 +35,8 @@ def check_asked(arguments: Sequence[str], settings: dict[str, Any], asked: Mappi
         again = f"--{name}={value}"
         if name == CONFIG:
             wanted = _of_config(value, arguments)
-            again = f"--{CONFIG}={json.dumps(_nested(wanted), default=str)}"
+            tree = nested((path.split("."), leaf) for path, leaf in wanted.items())
+            again = f"--{CONFIG}={json.dumps(tree, default=str)}"
         if all(_equal(_at(settings, path), leaf) for path, leaf in wanted.items()):
             continue
         found = _difference(canonical(settings), canonical(FitCLI([*arguments, again]).settings))
@@ -92,17 +94,6 @@ def _of_config(value: Any, arguments: Sequence[str]) -> dict[str, Any]:
 def within(one: str, other: str) -> bool:
     """Whether two dotted paths name the same setting, or one a setting inside the other."""
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
-
-
-def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, leaf in flat.items():
-        *groups, last = path.split(".")
-        place = tree
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = leaf
-    return tree
 
 
 def _at(settings: Any, path: str) -> Any:

@@ -17,14 +17,7 @@ from snlab.tracking.run_folder import (
     read_runs,
     write_atomically,
 )
-
-CONFIG = {
-    "seed_everything": 3,
-    "generator_steps": 10,
-    "model": {"normalizer": "spectral_norm"},
-    "data": {"dataset": "digits"},
-    "trainer": {"devices": 1, "precision": "32-true"},
-}
+from tests.tracking.test_identity import CONFIG
 
 
 def written(folder: Path) -> RunWriter:
