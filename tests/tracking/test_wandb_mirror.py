@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,8 +42,13 @@ def records(path: Path) -> Iterator[protocol.Record]:
             pending = b""
 
 
-def offline_file(run: Run) -> Path:
+def offline_file(run: Run, seconds: float = 30.0) -> Path:
+    """The run's file, once it holds its last record: W&B's service closes it after ``finish`` returned."""
     (path,) = run.folder.glob("wandb/offline-run-*/*.wandb")
+    deadline = time.monotonic() + seconds
+    while not any(record.HasField("exit") for record in records(path)):
+        assert time.monotonic() < deadline, f"{path} has no end after {seconds:.0f} s"
+        time.sleep(0.1)
     return path
 
 
