@@ -66,7 +66,7 @@ class PlainLoop:
     def update(self) -> None:
         """One generator update: n_dis discriminator updates, then the generator's."""
         for _ in range(self.n_dis):
-            real = self.dataset.sample(self.batch_size, self.streams["data"])
+            real, _ = self.dataset.sample(self.batch_size, self.streams["data"])
             with torch.no_grad():
                 fake = self.generator(self.latents())
             loss = F.softplus(-self.discriminator(real)).mean() + F.softplus(self.discriminator(fake)).mean()

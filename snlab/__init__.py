@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "GAN": "snlab.gan",
+    "Batch": "snlab.normalizers",
     "Normalizer": "snlab.normalizers",
     "SpectralNorm": "snlab.normalizers.spectral_norm",
     "WeightNorm": "snlab.normalizers.weight_norm",

@@ -19,8 +19,9 @@ from snlab.core.errors import UserError
 from snlab.core.random_streams import Streams
 from snlab.data import DataSet
 from snlab.losses import Loss
+from snlab.nn.conditional import given, judge
 from snlab.nn.evaluation import evaluating, frozen
-from snlab.normalizers import Normalizer
+from snlab.normalizers import Batch, Normalizer
 
 LOSSES = (names.LOSS_DISCRIMINATOR, names.LOSS_PENALTY, names.LOSS_GENERATOR)
 
@@ -71,6 +72,9 @@ class GAN(LightningModule):
         generator_adam: options of the generator's, where they differ.
         decay_from: generator step from which both learning rates fall linearly, to 0 at the last step.
         ema_decay: decay of the exponential moving average of the generator, which is then what is scored.
+        classes: how many classes the labels tell apart that both networks are given; 0 for none given.
+        class_weights: of an auxiliary classifier's cross entropy, on real samples in the discriminator's
+            loss and on generated ones in the generator's.
     """
 
     def __init__(
@@ -89,6 +93,8 @@ class GAN(LightningModule):
         generator_adam: Adam | None = None,
         decay_from: int | None = None,
         ema_decay: float | None = None,
+        classes: int = 0,
+        class_weights: tuple[float, float] = (1.0, 1.0),
     ) -> None:
         super().__init__()
         for name, count in (("n_dis", n_dis), ("batch_size", batch_size), ("latent_dim", latent_dim)):
@@ -106,6 +112,8 @@ class GAN(LightningModule):
         self.normalizer = normalizer
         self.loss = loss
         self.latent_dim = latent_dim
+        self.classes = classes
+        self.class_weights = class_weights
         self.n_dis = n_dis
         self.batch_size = batch_size
         self.generator_batch_size = generator_batch_size or batch_size
@@ -122,14 +130,18 @@ class GAN(LightningModule):
 
     def training_step(self, data: DataSet, batch_index: int) -> None:
         generator_optimizer, discriminator_optimizer = cast(list[LightningOptimizer], self.optimizers())
+        of_discriminator, of_generator = self.class_weights
         for _ in range(self.n_dis):
-            real = shard(data.sample(self.batch_size, self.streams["data"]))  # (batch, *sample_shape)
+            real, labels = self.real(data, self.batch_size)  # (batch, *sample_shape), (batch,) or None
             with torch.no_grad():
-                fake = self.generator(shard(self.latents(self.batch_size)))  # (batch, *sample_shape)
+                fake = given(self.generator, shard(self.latents(self.batch_size)), labels)  # as real
             self.normalizer.before_update(self.discriminator)
             with parametrize.cached():  # each weight is normalised once an update
-                loss = self.loss.discriminator(self.discriminator(real), self.discriminator(fake))
-                penalty = self.normalizer.penalty(self.discriminator, real, fake, self.streams["penalty"])
+                real_logits, class_loss = judge(self.discriminator, real, labels)  # (batch,), ()
+                fake_logits, _ = judge(self.discriminator, fake, labels)
+                loss = self.loss.discriminator(real_logits, fake_logits) + of_discriminator * class_loss
+                batch = Batch(real, fake, labels, real_logits, fake_logits, self.streams["penalty"])
+                penalty = self.normalizer.penalty(self.discriminator, batch)
             discriminator_optimizer.zero_grad()
             self.manual_backward(loss + penalty)
             discriminator_optimizer.optimizer.step()  # unwrapped: Lightning counts what it wraps
@@ -137,8 +149,10 @@ class GAN(LightningModule):
             self.loss_totals[:2] += torch.stack((loss, penalty)).detach() / self.n_dis
 
         with frozen(self.discriminator):
-            fake = self.generator(shard(self.latents(self.generator_batch_size)))  # (batch, *sample_shape)
-            loss = self.loss.generator(self.discriminator(fake))
+            beside, labels = self.beside_generated(data)  # each (batch,) or None
+            fake = given(self.generator, shard(self.latents(self.generator_batch_size)), labels)
+            fake_logits, class_loss = judge(self.discriminator, fake, labels)
+            loss = self.loss.generator(fake_logits, beside) + of_generator * class_loss
             generator_optimizer.zero_grad()
             self.manual_backward(loss)
         generator_optimizer.step()
@@ -152,16 +166,30 @@ class GAN(LightningModule):
 
     # ---- samples ----------------------------------------------------------------------------------------
 
+    def real(self, data: DataSet, n: int) -> tuple[Tensor, Tensor | None]:
+        """This rank's shard of n real samples from the stream ``data``, and its labels if they are given."""
+        samples, labels = data.sample(n, self.streams["data"])
+        return shard(samples), shard(labels) if self.classes and labels is not None else None
+
+    def beside_generated(self, data: DataSet) -> tuple[Tensor | None, Tensor | None]:
+        """For a generator update: real logits, if the loss is relativistic, and labels, if they are given."""
+        if not (self.classes or self.loss.relativistic):
+            return None, None
+        real, labels = self.real(data, self.generator_batch_size)
+        with torch.no_grad():
+            logits = judge(self.discriminator, real, labels)[0] if self.loss.relativistic else None
+        return logits, labels
+
     def latents(self, n: int) -> Tensor:
         """Standard normal latents, (n, latent_dim), from the stream ``latents``."""
         return torch.randn(n, self.latent_dim, generator=self.streams["latents"], device=self.device)
 
     @torch.no_grad()
-    def generate(self, latents: Tensor) -> Tensor:
+    def generate(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples as they are scored, (n, *sample_shape): running batch statistics, moving average if any."""
         generator = self.generator if self.ema is None else self.ema.module
         with evaluating(generator):
-            return generator(latents)
+            return given(generator, latents, labels)
 
     # ---- what Lightning asks for ------------------------------------------------------------------------
 
@@ -203,8 +231,11 @@ class GAN(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["loss_totals"] = self._totals_of_all()
+        checkpoint["normalizer"] = self.normalizer.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "normalizer" in checkpoint:  # there since some normalizers keep more than the discriminator holds
+            self.normalizer.load_state_dict(checkpoint["normalizer"])
         totals: Tensor = checkpoint["loss_totals"]
         if len(totals) == world_size():
             totals = shard(totals)

@@ -139,8 +139,9 @@ def test_the_step_is_the_algorithm(name, kind, penalty_weight, n_dis, monkeypatc
     us = [layer.parametrizations.weight[0].u.clone() for layer in layers] if kind == "spectral" else []
     f = ByHand(start, kind, us)
     # The module draws float32, as in training; here both sides go on with the same numbers in float64.
-    monkeypatch.setattr(DataSet, "sample", _double(DataSet.sample))
-    monkeypatch.setattr(GAN, "latents", _double(GAN.latents))
+    sample, latents = DataSet.sample, GAN.latents
+    monkeypatch.setattr(DataSet, "sample", lambda *args: (sample(*args)[0].double(), None))
+    monkeypatch.setattr(GAN, "latents", lambda *args: latents(*args).double())
     train(gan, STEPS, "mixture(kind=ring)")
     train_by_hand(own_generator, f, n_dis, 8, penalty_weight)
     ours = [p for layer in layers for p in (raw_weight(layer), layer.bias)]
@@ -148,10 +149,6 @@ def test_the_step_is_the_algorithm(name, kind, penalty_weight, n_dis, monkeypatc
         torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-12)
     for got, wanted in zip(gan.generator.parameters(), own_generator.parameters(), strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-12)
-
-
-def _double(draw):
-    return lambda *args: draw(*args).double()
 
 
 # ---- what is counted, what is scheduled, what is averaged -----------------------------------------------

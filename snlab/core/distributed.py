@@ -47,6 +47,11 @@ def all_gather(x: Tensor, n: int) -> Tensor:
     return x if world_size() == 1 else _AllGather.apply(x, n)
 
 
+def global_mean(x: Tensor) -> Tensor:
+    """The mean over all ranks' shards of ``x``, each of the same size, differentiable like ``all_gather``."""
+    return all_gather(x, global_count(len(x))).mean()
+
+
 def on_all_ranks(compute: Callable[[], T]) -> T:
     """What ``compute()`` gives, once it gave it on every rank.
 

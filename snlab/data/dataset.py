@@ -32,8 +32,9 @@ class DataSet:
     drawn from, where it is known.
 
     >>> data = DataSet("pairs", train=torch.eye(2), heldout=torch.ones(1, 2))
-    >>> data.sample_shape, data.sample(3, torch.Generator().manual_seed(0)).shape
-    ((2,), torch.Size([3, 2]))
+    >>> samples, labels = data.sample(3, torch.Generator().manual_seed(0))
+    >>> data.sample_shape, samples.shape, labels
+    ((2,), torch.Size([3, 2]), None)
     """
 
     name: str
@@ -60,15 +61,18 @@ class DataSet:
             moved[name] = None if labels is None else labels.to(device)
         return replace(self, **moved)
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """n training samples, drawn with replacement: float32 (n, *sample_shape), images in [-1, 1].
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """n training samples, drawn with replacement, and their labels.
 
         Args:
             n: how many.
             generator: the random numbers; it lives on the data's device.
+
+        Returns:
+            Samples, float32 (n, *sample_shape), images in [-1, 1], and labels, int64 (n,), or None.
         """
         index = torch.randint(len(self.train), (n,), generator=generator, device=self.train.device)
-        return scale(self.train[index])
+        return scale(self.train[index]), None if self.train_labels is None else self.train_labels[index]
 
 
 # ---- between bytes and what the networks see ------------------------------------------------------------

@@ -35,6 +35,11 @@ class DataModule(LightningDataModule):
     def sample_shape(self) -> tuple[int, ...]:
         return self.dataset.sample_shape
 
+    @property
+    def classes(self) -> int:
+        """How many classes the training samples are labelled with; 0 where they have no labels."""
+        return 0 if self.dataset.train_labels is None else self.dataset.classes
+
     def setup(self, stage: str) -> None:
         if self.trainer is not None:
             self.dataset = self.dataset.to(self.trainer.strategy.root_device)

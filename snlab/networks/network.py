@@ -16,6 +16,16 @@ class Network(ABC):
     latent_dim: int
     """Size of the generator's input, standard normal."""
 
+    conditional: bool = False
+    """Whether both networks take labels beside their input, int64 (B,) from 0 to ``classes`` - 1."""
+
+    classes: int = 0
+    """How many classes there are: set before a conditional network makes anything."""
+
+    class_weights: tuple[float, float] = (1.0, 1.0)
+    """By what the cross entropy of an auxiliary classifier, if there is one, counts in the discriminator's
+    loss, of real samples, and in the generator's, of generated ones."""
+
     @abstractmethod
     def generator(self, sample_shape: tuple[int, ...]) -> nn.Module:
         """A new generator, latents (B, latent_dim) -> (B, *sample_shape), images in [-1, 1].

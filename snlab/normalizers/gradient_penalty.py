@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor
 from snlab.core.checks import check_positive
 from snlab.core.distributed import global_count, shard
 from snlab.core.errors import nearest
+from snlab.normalizers.batch import Batch
 from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
 
 # How far a gradient's norm is from what is wanted, given norm - target.
@@ -38,19 +40,13 @@ class GradientPenalty(Normalizer):
         self.kind = kind
         self.target = target
 
-    def penalty(
-        self,
-        discriminator: Callable[[Tensor], Tensor],
-        real: Tensor,
-        fake: Tensor,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+    def penalty(self, discriminator: Callable[..., Any], batch: Batch) -> Tensor:
+        real, fake = batch.real, batch.fake.to(batch.real.dtype)  # autocast's generator gives bfloat16
         n = global_count(len(real))
-        epsilon = shard(torch.rand(n, generator=generator, device=real.device, dtype=real.dtype))  # (batch,)
-        fake = fake.to(real.dtype)  # autocast's generator gives bfloat16
-        between = torch.lerp(fake, real, epsilon.view(-1, *[1] * (real.ndim - 1)))  # (batch, ...)
-        between.requires_grad_()
-        logits = discriminator(between)
+        epsilon = torch.rand(n, generator=batch.stream, device=real.device, dtype=real.dtype)
+        epsilon = shard(epsilon).view(-1, *[1] * (real.ndim - 1))  # (batch, 1, ...)
+        between = torch.lerp(fake, real, epsilon).requires_grad_()  # (batch, ...)
+        logits = batch.judged(discriminator, between)
         (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
         norm = gradient.flatten(1).norm(dim=1)  # (batch,)
         return self.weight * EXCESS[self.kind](norm - self.target).square().mean()

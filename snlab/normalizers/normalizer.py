@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from snlab.core.errors import UserError
 from snlab.core.registry import Registry
 from snlab.nn import layers
+from snlab.normalizers.batch import Batch
 
 NORMALIZERS: Registry[Normalizer] = Registry("normalizer")
 
@@ -28,7 +30,7 @@ class Scale(IntEnum):
 
 
 class Normalizer:
-    """What controls a discriminator. Each of the four parts does nothing until a subclass says otherwise.
+    """What controls a discriminator. Each part does nothing until a subclass says otherwise.
 
     A training loop calls ``attach`` once, and then in each discriminator update ``before_update``, adds
     ``penalty`` to the loss, steps the optimizer and calls ``after_update``. Any ``nn.Module`` will do as
@@ -48,25 +50,24 @@ class Normalizer:
     def before_update(self, discriminator: nn.Module) -> None:
         """Advance what is kept from update to update, such as power-iteration vectors."""
 
-    def penalty(
-        self,
-        discriminator: Callable[[Tensor], Tensor],
-        real: Tensor,
-        fake: Tensor,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+    def penalty(self, discriminator: nn.Module, batch: Batch) -> Tensor:
         """What is added to the discriminator's loss, its weight included: a scalar.
 
         Args:
-            discriminator: maps (batch, ...) to logits (batch,).
-            real: real samples, (batch, ...), of any float dtype.
-            fake: generated samples, of the same shape, without a graph to the generator.
-            generator: the random stream to draw from; the global one if None.
+            discriminator: maps (batch, ...) to logits (batch,); one that reads no weights takes any callable.
+            batch: the update's samples, ``Batch(real, fake)``.
         """
-        return real.new_zeros(())
+        return batch.real.new_zeros(())
 
     def after_update(self, discriminator: nn.Module) -> None:
         """Correct the parameters after the optimizer's step, as weight clipping does."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is kept from update to update outside of the discriminator, as moving averages are."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave."""
 
     def effective_weight(self, layer: nn.Module, parameter: str = "weight") -> Tensor:
         """The weight that ``layer`` multiplies by, in the layer's own shape."""
@@ -104,19 +105,19 @@ class Composition(Normalizer):
         for part in self.parts:
             part.before_update(discriminator)
 
-    def penalty(
-        self,
-        discriminator: Callable[[Tensor], Tensor],
-        real: Tensor,
-        fake: Tensor,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        penalties = [part.penalty(discriminator, real, fake, generator) for part in self.parts]
-        return torch.stack(penalties).sum()
+    def penalty(self, discriminator: nn.Module, batch: Batch) -> Tensor:
+        return torch.stack([part.penalty(discriminator, batch) for part in self.parts]).sum()
 
     def after_update(self, discriminator: nn.Module) -> None:
         for part in self.parts:
             part.after_update(discriminator)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {str(i): part.state_dict() for i, part in enumerate(self.parts)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for i, part in enumerate(self.parts):
+            part.load_state_dict(state[str(i)])
 
 
 def normalizer(text: str) -> Normalizer:

@@ -126,6 +126,7 @@ class FitCLI(LightningCLI):
         parser.link_arguments(
             "data", "model.sample_shape", lambda data: list(data.sample_shape), "instantiate"
         )
+        parser.link_arguments("data", "model.classes", lambda data: data.classes, "instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Read ``config`` and ``settings``; UserError for what does not go together, or is not honoured."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from snlab.core.errors import UserError
 from snlab.core.random_streams import seeded
 from snlab.core.registry import Registry
 from snlab.data import DATASETS
@@ -39,6 +40,7 @@ def build_gan(
     generator_adam: Adam | None = None,
     decay_from: int | None = None,
     ema_decay: float | None = None,
+    classes: int = 0,
 ) -> GAN:
     """A GAN by the names of its parts.
 
@@ -57,8 +59,13 @@ def build_gan(
         generator_adam: options of the generator's optimizer, where they differ.
         decay_from: generator step from which both learning rates fall linearly, to 0 at the last step.
         ema_decay: decay of the generator's moving average, which is then what is scored; null for none.
+        classes: how many classes the samples are labelled with; 0 without labels.
     """
     architecture = NETWORKS.build(network)
+    if architecture.conditional:
+        if classes < 1:
+            raise UserError(f"network {network} is conditional; it wants a data set with labels")
+        architecture.classes = classes
     with seeded(seed, "weights"):
         return GAN(
             architecture.generator(tuple(sample_shape)).to(memory_format=torch.channels_last),
@@ -74,6 +81,8 @@ def build_gan(
             generator_adam=generator_adam,
             decay_from=decay_from,
             ema_decay=ema_decay,
+            classes=architecture.classes,
+            class_weights=architecture.class_weights,
         )
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snlab.nn.layers import raw_weight, weight_layers
-from snlab.normalizers import NORMALIZERS, Normalizer, normalizer
+from snlab.normalizers import NORMALIZERS, Batch, Normalizer, normalizer
 
 NAMES = NORMALIZERS.names()
 SHAPE = (3, 8, 8)
@@ -51,7 +51,7 @@ def update(
     real, fake = batch(seed)
     chosen.before_update(discriminator)
     loss = discriminator(fake).mean() - discriminator(real).mean()
-    penalty = chosen.penalty(discriminator, real, fake, torch.Generator().manual_seed(seed))
+    penalty = chosen.penalty(discriminator, Batch(real, fake, stream=torch.Generator().manual_seed(seed)))
     optimizer.zero_grad()
     (loss + penalty).backward()
     optimizer.step()
@@ -64,7 +64,7 @@ def test_keeps_shapes_and_gives_a_scalar_penalty(name):
     plain = Discriminator()
     real, fake = batch()
     assert discriminator(real).shape == (5,)
-    penalty = chosen.penalty(discriminator, real, fake)
+    penalty = chosen.penalty(discriminator, Batch(real, fake))
     assert penalty.shape == ()
     assert penalty.item() >= 0
     assert weight_layers(discriminator).keys() == weight_layers(plain).keys()
@@ -95,6 +95,7 @@ def test_state_dict_round_trip_goes_on_alike(name):
     update(chosen, discriminator, optimizer, seed=1)
     other, restored = attached(name, seed=99)
     restored.load_state_dict(copy.deepcopy(discriminator.state_dict()))
+    other.load_state_dict(copy.deepcopy(chosen.state_dict()))
     update(chosen, discriminator, optimizer, seed=2)
     update(other, restored, torch.optim.SGD(restored.parameters(), lr=0.1), seed=2)
     for key, value in discriminator.state_dict().items():
@@ -143,8 +144,11 @@ def test_composes_with_the_others(pair):
     parts = [normalizer(name) for name in pair]
     real, fake = batch()
     discriminator.eval()
-    alone = sum(part.penalty(discriminator, real, fake, torch.Generator().manual_seed(3)) for part in parts)
-    together = chosen.penalty(discriminator, real, fake, torch.Generator().manual_seed(3))
+    alone = sum(
+        part.penalty(discriminator, Batch(real, fake, stream=torch.Generator().manual_seed(3)))
+        for part in parts
+    )
+    together = chosen.penalty(discriminator, Batch(real, fake, stream=torch.Generator().manual_seed(3)))
     torch.testing.assert_close(together, alone)
     discriminator.train()
     update(chosen, discriminator, torch.optim.SGD(discriminator.parameters(), lr=0.1))

@@ -6,7 +6,7 @@ from torch import nn
 
 from snlab import GradientPenalty
 from snlab.losses import LOSSES
-from snlab.normalizers import normalizer
+from snlab.normalizers import Batch, normalizer
 
 A = torch.tensor([1.0, -2.0, 2.0], dtype=torch.float64)  # of norm 3
 
@@ -21,7 +21,7 @@ def samples(n: int = 50) -> tuple[torch.Tensor, torch.Tensor]:
 def test_exact_on_a_linear_discriminator(weight):
     """f = aᵀx has gradient a everywhere: λ (‖a‖ - 1)²."""
     real, fake = samples()
-    penalty = GradientPenalty(weight=weight).penalty(lambda x: x @ A, real, fake)
+    penalty = GradientPenalty(weight=weight).penalty(lambda x: x @ A, Batch(real, fake))
     assert penalty.item() == pytest.approx(weight * (3 - 1) ** 2, rel=1e-12)
 
 
@@ -29,7 +29,7 @@ def test_exact_on_a_quadratic_discriminator():
     """f = ‖x‖²/2 has gradient x, so the penalty is λ mean (‖x̂‖ - 1)² at the very points that were drawn."""
     real, fake = samples()
     penalty = GradientPenalty().penalty(
-        lambda x: x.square().sum(1) / 2, real, fake, torch.Generator().manual_seed(5)
+        lambda x: x.square().sum(1) / 2, Batch(real, fake, stream=torch.Generator().manual_seed(5))
     )
     epsilon = torch.rand(len(real), generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     between = epsilon[:, None] * real + (1 - epsilon[:, None]) * fake
@@ -40,7 +40,7 @@ def test_its_gradient_on_a_linear_discriminator():
     """d/da λ (‖a‖ - 1)² = 2 λ (‖a‖ - 1) a / ‖a‖."""
     a = A.clone().requires_grad_()
     real, fake = samples()
-    GradientPenalty().penalty(lambda x: x @ a, real, fake).backward()
+    GradientPenalty().penalty(lambda x: x @ a, Batch(real, fake)).backward()
     torch.testing.assert_close(a.grad, 2 * 10 * 2 * A / 3)
 
 
@@ -53,7 +53,7 @@ def test_points_lie_on_the_lines_between():
         seen.append(x.detach())
         return x[:, 0]
 
-    GradientPenalty().penalty(discriminator, real, fake, torch.Generator().manual_seed(0))
+    GradientPenalty().penalty(discriminator, Batch(real, fake, stream=torch.Generator().manual_seed(0)))
     points = seen[0].flatten()
     assert points.min() >= 0
     assert points.max() <= 1
@@ -66,9 +66,11 @@ def test_one_sided_leaves_small_gradients_alone():
     real, fake = samples()
     small, large = 0.2 * A, A  # norms 0.6 and 3
     one_sided = GradientPenalty(kind="one_sided")
-    assert one_sided.penalty(lambda x: x @ small, real, fake).item() == 0
-    assert GradientPenalty().penalty(lambda x: x @ small, real, fake).item() == pytest.approx(10 * 0.4**2)
-    assert one_sided.penalty(lambda x: x @ large, real, fake).item() == pytest.approx(10 * 4)
+    assert one_sided.penalty(lambda x: x @ small, Batch(real, fake)).item() == 0
+    assert GradientPenalty().penalty(lambda x: x @ small, Batch(real, fake)).item() == pytest.approx(
+        10 * 0.4**2
+    )
+    assert one_sided.penalty(lambda x: x @ large, Batch(real, fake)).item() == pytest.approx(10 * 4)
 
 
 @pytest.mark.parametrize("loss", LOSSES.names())
@@ -83,7 +85,9 @@ def test_trains_under_every_loss_and_composed(name, loss):
     for _ in range(60):
         chosen.before_update(discriminator)
         total = LOSSES.build(loss).discriminator(discriminator(real), discriminator(fake))
-        total = total + chosen.penalty(discriminator, real, fake, torch.Generator().manual_seed(0))
+        total = total + chosen.penalty(
+            discriminator, Batch(real, fake, stream=torch.Generator().manual_seed(0))
+        )
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
