@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from snlab.nn.evaluation import evaluating
-from snlab.nn.layers import TRANSPOSED, weight_layers
-
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+from snlab.nn.layers import CONVOLUTIONS, weight_layers
 
 
 @torch.no_grad()
