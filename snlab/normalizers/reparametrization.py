@@ -23,6 +23,20 @@ from snlab.normalizers.normalizer import Normalizer, Scale
 HOOKS = "a hook (torch.nn.utils.weight_norm, spectral_norm, prune)"
 
 
+def check_settled(normalizer: str, discriminator: nn.Module) -> None:
+    """UserError for ``normalizer``, by its name, where a weight is not its layer's own or has no values."""
+    for name, (layer, parameter) in weights(discriminator).items():
+        if not is_settled(layer, parameter):
+            raise UserError(
+                f"{_unchanged(name, layer)} has no {parameter} of its own for {normalizer}: a lazy layer"
+                f" wants a first batch, {HOOKS} to be removed"
+            )
+
+
+def _unchanged(name: str, layer: nn.Module) -> str:
+    return f"nothing was changed: layer {name!r} ({type(layer).__name__})"
+
+
 class Reparametrization(Normalizer):
     """A normalizer that puts a parametrization on every weight that is a matrix (``nn.layers.weights``).
 
@@ -40,18 +54,14 @@ class Reparametrization(Normalizer):
 
     def check(self, discriminator: nn.Module) -> None:
         normalizer = type(self).__name__
+        check_settled(normalizer, discriminator)
         with evaluating(discriminator):
             for name, (layer, parameter) in weights(discriminator).items():
-                what = f"nothing was changed: layer {name!r} ({type(layer).__name__})"
-                if not is_settled(layer, parameter):
-                    raise UserError(
-                        f"{what} has no {parameter} of its own for {normalizer}: a lazy layer wants a first"
-                        f" batch, {HOOKS} to be removed"
-                    )
                 for step, _ in parametrization_steps(layer, parameter):
                     if self.scales.undoes(getattr(step, "scales", Scale.NOTHING)):
                         raise UserError(
-                            f"{what} has {type(step).__name__} already, which {normalizer} undoes"
+                            f"{_unchanged(name, layer)} has {type(step).__name__} already,"
+                            f" which {normalizer} undoes"
                         )
 
     def attach(self, discriminator: nn.Module) -> nn.Module:
