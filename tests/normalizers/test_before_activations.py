@@ -209,6 +209,38 @@ def test_both_go_one_after_the_other():
     assert list(weights(module)) == list(weights(critic("none")))
 
 
+class Beside(nn.Module):
+    """A block that is given two layers' maps, one beside the other, as a label's is beside an image's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 1)
+        self.other = nn.Conv2d(2, 4, 1)
+        self.block = Block(7, 5)
+        self.act = nn.ReLU()
+        self.flat = nn.Flatten()
+        self.dense = nn.Linear(5 * 25, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.cat([self.conv(x), self.other(x)], 1)
+        return self.dense(self.flat(self.act(self.block(h))))[:, 0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_activation_that_opens_a_block_is_as_wide_as_the_block_is_given(name):
+    module = normalizer(name).attach(Beside())
+    module(inputs()).sum().backward()
+    widths = {k: len(p) for k, p in module.named_parameters() if k.endswith(f"{name}.bias")}
+    assert list(widths.values()) == [7, 7, 5]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_activation_that_comes_first_is_as_wide_as_the_layer_after_it(name):
+    module = normalizer(name).attach(nn.Sequential(nn.Tanh(), nn.Linear(3, 1)))
+    assert module[0].get_submodule(name).bias.shape == (3,)
+    module(torch.randn(4, 3))
+
+
 # ---- mistakes -------------------------------------------------------------------------------------------
 
 
@@ -226,8 +258,8 @@ def test_mistakes_are_one_line_and_change_nothing(name):
     assert refusal(nn.Sequential(nn.Linear(2, 1)), name) == (
         f"{name} goes before activations, and Sequential has no module that is one, as nn.ReLU is"
     )
-    assert refusal(nn.Sequential(nn.ReLU(), nn.Linear(2, 1)), name) == (
-        "nothing was changed: activation '0' (ReLU) has no dense or convolution layer before it, to say how"
+    assert refusal(nn.Sequential(nn.ReLU(), nn.Bilinear(2, 2, 1)), name) == (
+        "nothing was changed: activation '0' (ReLU) has no dense or convolution layer near it, to say how"
         f" many channels {name} is for"
     )
     assert f"activation 'act' (LeakyReLU) has {name} already" in refusal(critic(name), name)
@@ -250,8 +282,7 @@ def test_an_input_of_other_channels_is_one_line(name):
     with pytest.raises(UserError) as refused:
         module(torch.randn(4, 2))
     assert str(refused.value) == (
-        f"{name} before activation 'act' is for what layer 'dense' gives, (batch, 3, ...), and was given"
-        " (4, 5)"
+        f"{name} before activation 'act' is for (batch, 3, ...), by layer 'dense', and was given (4, 5)"
     )
 
 
