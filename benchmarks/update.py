@@ -12,7 +12,7 @@ from benchmarks.plain import PlainLoop
 from snlab.core.random_streams import Streams, seeded
 from snlab.data import DataSet
 from snlab.gan import GAN
-from snlab.networks import NETWORKS
+from snlab.networks import NETWORKS, ResNet
 from snlab.training.build import build_gan
 
 Update = Callable[[], None]
@@ -47,8 +47,13 @@ def harness(
 def plain(
     normalizer: str, dataset: DataSet, network: str, n_dis: int, batch_size: int
 ) -> tuple[PlainLoop, Update]:
-    """The plain loop from the same initial weights and random numbers, and its update."""
+    """The plain loop from the same initial weights and random numbers, and its update.
+
+    Of a ResNet it computes upsampling, pooling and convolutions one after the other.
+    """
     architecture = NETWORKS.build(network)
+    if isinstance(architecture, ResNet):
+        architecture.fused = False
     with seeded(0, "weights"):
         generator = architecture.generator(dataset.sample_shape)
         discriminator = architecture.discriminator(dataset.sample_shape)

@@ -8,7 +8,7 @@ from torch import nn
 from snlab.callbacks.measurement import Measurement, Metrics
 from snlab.callbacks.probe import Probe, generate_trained
 from snlab.core import names
-from snlab.diagnostics.lipschitz import lipschitz
+from snlab.diagnostics.lipschitz import is_bounded, lipschitz
 from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum
 from snlab.nn.evaluation import evaluating
 from snlab.nn.layers import estimated_sigma, other_weights, weights
@@ -30,7 +30,9 @@ class Sigma(Measurement):
         prefixes = (names.SIGMA_EXACT, names.SIGMA_RAW, names.SPECTRUM, names.EFFECTIVE_RANK)
         with evaluating(discriminator):
             estimated = [name for name, where in matrices.items() if estimated_sigma(*where) is not None]
-        steepness = {names.LIPSCHITZ_PRODUCT, names.LIPSCHITZ_GRADIENT_MEAN, names.LIPSCHITZ_GRADIENT_MAX}
+        steepness = {names.LIPSCHITZ_GRADIENT_MEAN, names.LIPSCHITZ_GRADIENT_MAX}
+        if is_bounded(discriminator):
+            steepness.add(names.LIPSCHITZ_PRODUCT)
         norms = {f"{names.SIGMA_CONV}/{name}" for name in (*matrices, *others)}
         norms |= {f"{names.SIGMA_POWER_ITERATION}/{name}" for name in estimated}
         return steepness | norms | {f"{prefix}/{name}" for prefix in prefixes for name in matrices}

@@ -13,19 +13,23 @@ from torch.nn.utils import parametrize
 
 from snlab.nn.evaluation import evaluating
 from snlab.nn.layers import CONVOLUTIONS, weight_layers
+from snlab.nn.resampling import ResampledConv2d, UpsampledConv2d
 
 
 @torch.no_grad()
 def input_shapes(discriminator: nn.Module, sample: Tensor) -> dict[str, tuple[int, ...]]:
     """The input shape, batch left out, of every layer with a weight that ``sample`` reaches, by name.
 
-    A layer that is called more than once is given by its largest input.
+    A layer that is called more than once is given by its largest input, and one that upsamples first
+    (``nn.resampling``) by what it convolves.
     """
     shapes: dict[str, tuple[int, ...]] = {}
 
     def see(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         def hook(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             (x, *_) = (*args, *kwargs.values())
+            if isinstance(layer, UpsampledConv2d):
+                x = layer.upsample(x)
             rank = len(layer.kernel_size) + 1 if isinstance(layer, CONVOLUTIONS) else 1
             shapes[name] = max(shapes.get(name, (0,)), tuple(x.shape[-rank:]), key=math.prod)
 
@@ -44,7 +48,8 @@ def convolution_sigma(
     """The operator norm of a convolution: its largest singular value on inputs of one exact size.
 
     Any layer whose forward pass is linear up to a constant will do: stride, padding of any mode, dilation,
-    groups and transposition are whatever the forward pass does.
+    groups and transposition are whatever the forward pass does. Of a layer that resamples as well
+    (``nn.resampling``) it is the convolution alone.
 
     Args:
         layer: (B, *input_shape) to (B, ...), affine.
@@ -57,6 +62,7 @@ def convolution_sigma(
         finite.
     """
     parameter = next(layer.parameters())
+    apply = layer.convolve if isinstance(layer, ResampledConv2d) else layer
     with (
         evaluating(layer),
         parametrize.cached(),  # the same weight at every step
@@ -66,13 +72,13 @@ def convolution_sigma(
         _full_float32(),
     ):
         x = torch.zeros(1, *input_shape, dtype=parameter.dtype, device=parameter.device, requires_grad=True)
-        y = layer(x)  # the layer's constant
+        y = apply(x)  # the layer's constant
         size = math.sqrt(x.numel())  # inputs with entries of about 1, which no bias drowns
 
         def gram(v: Tensor) -> Tensor:
             """A*A v; the adjoint A* is the transposed derivative, which is the same at every x."""
             with torch.no_grad():
-                image = (layer(size * v) - y) / size
+                image = (apply(size * v) - y) / size
             return torch.autograd.grad(y, x, image, retain_graph=True)[0]
 
         start = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)

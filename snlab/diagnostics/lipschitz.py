@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from snlab.core import names
 from snlab.nn.evaluation import evaluating
+
+# Layers that divide by a statistic of what they are given: nothing about the weights bounds how much that is.
+SCALING = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 
 
 def gradient_norms(discriminator: nn.Module, x: Tensor) -> Tensor:
@@ -40,22 +45,17 @@ def lipschitz(
 ) -> dict[str, float]:
     """The bound on the Lipschitz constant, and the gradient norms that were met.
 
-    The product of the layers' operator norms is a bound (Miyato et al. 2018, equation 7) for a network that
-    applies its layers one after the other, each once, with activations between them that are 1-Lipschitz
-    (ReLU, leaky ReLU, tanh). It is none where paths add up (a residual block) or where another layer scales
-    (batch norm).
-
     Args:
         discriminator: maps (B, *sample_shape) to logits.
         real: n real samples (n, *sample_shape).
         fake: n generated samples (n, *sample_shape).
         epsilon: where on the line between the two to look, (n,) in [0, 1]; 1 is at the real sample.
-        sigma: what ``sigma.sigma`` gave for a sample; its ``sigma/conv/L`` are multiplied, so that the
-            product is of all weights that the logits depend on, or not a number where a norm is unknown.
+        sigma: what ``sigma.sigma`` gave for a sample, of which the ``sigma/conv/L`` are used.
 
     Returns:
-        ``lipschitz/product`` (where ``sigma`` holds norms to multiply), and ``lipschitz/gradient_mean`` and
-        ``lipschitz/gradient_max`` over the 3n real, generated and interpolated points.
+        ``lipschitz/product``, the ``bound`` (where ``sigma`` holds norms and the discriminator ``is_bounded``
+        by them), and ``lipschitz/gradient_mean`` and ``lipschitz/gradient_max`` over the 3n real, generated
+        and interpolated points.
 
     Raises:
         ValueError: real, fake and epsilon differ in number.
@@ -68,7 +68,33 @@ def lipschitz(
     norms = torch.cat([gradient_norms(discriminator, x) for x in (real, fake, between)])  # (3n,)
     mean, largest = torch.stack([norms.mean(), norms.max()]).tolist()
     values = {names.LIPSCHITZ_GRADIENT_MEAN: mean, names.LIPSCHITZ_GRADIENT_MAX: largest}
-    layer_norms = [value for name, value in sigma.items() if name.startswith(f"{names.SIGMA_CONV}/")]
-    if layer_norms:
-        values[names.LIPSCHITZ_PRODUCT] = math.prod(layer_norms)
+    prefix = f"{names.SIGMA_CONV}/"
+    layer_norms = {name.removeprefix(prefix): x for name, x in sigma.items() if name.startswith(prefix)}
+    if layer_norms and is_bounded(discriminator):
+        values[names.LIPSCHITZ_PRODUCT] = bound(discriminator, layer_norms)
     return values
+
+
+def bound(discriminator: nn.Module, norms: Mapping[str, float]) -> float:
+    """A Lipschitz constant of ``discriminator`` from its layers' operator norms.
+
+    Their product (Miyato et al. 2018, equation 7), which bounds a network that applies its layers one after
+    the other, each once, with activations between them that are 1-Lipschitz (ReLU, leaky ReLU, tanh). A
+    network that is no such chain tells its own bound, in a method ``lipschitz_bound(norms)``, as the ResNets
+    do: where paths add up, so do their bounds.
+
+    Args:
+        discriminator: maps (B, *sample_shape) to logits.
+        norms: of every weight that the logits depend on, by its name; not a number where it is unknown.
+
+    Returns:
+        The bound; not a number where a norm is.
+    """
+    if hasattr(discriminator, "lipschitz_bound"):
+        return cast(Callable[[Mapping[str, float]], float], discriminator.lipschitz_bound)(norms)
+    return math.prod(norms.values())
+
+
+def is_bounded(discriminator: nn.Module) -> bool:
+    """Whether the layers' norms bound it: no layer divides by a statistic, as batch and layer norm do."""
+    return not any(isinstance(layer, SCALING) for layer in discriminator.modules())

@@ -11,6 +11,7 @@ from benchmarks.__main__ import main, result_file
 from benchmarks.update import harness, plain
 from snlab.data import DATASETS
 from snlab.nn.layers import raw_weight, weight_layers
+from snlab.nn.resampling import ResampledConv2d
 
 pytestmark = pytest.mark.slow
 
@@ -29,10 +30,11 @@ def test_spectral_norm_of_both_is_about_one_after_a_while():
             assert 0.99 < torch.linalg.svdvals(layer.weight.detach().flatten(1))[0].item() < 1.2
 
 
+@pytest.mark.parametrize("network", [NETWORK, "resnet(width=0.03125)"])
 @pytest.mark.parametrize("normalizer", ["none", "weight_norm", "gradient_penalty"])
-def test_both_sides_reach_the_same_weights(normalizer, monkeypatch):
+def test_both_sides_reach_the_same_weights(normalizer, network, monkeypatch):
     dataset = DATASETS.build("digits")
-    (loop, theirs), (gan, ours) = (make(normalizer, dataset, NETWORK, 2, 8) for make in (plain, harness))
+    (loop, theirs), (gan, ours) = (make(normalizer, dataset, network, 2, 8) for make in (plain, harness))
     # Both draw float32 from equal streams; from there on in float64, so that the sums' order is no matter.
     for thing in (loop, gan):
         monkeypatch.setattr(type(thing), "latents", doubled(type(thing).latents))
@@ -50,6 +52,21 @@ def test_both_sides_reach_the_same_weights(normalizer, monkeypatch):
         torch.testing.assert_close(got, wanted, rtol=1e-8, atol=1e-10)
 
 
+def test_the_plain_loops_resnet_resamples_and_convolves_one_after_the_other():
+    dataset = DATASETS.build("digits")
+    for make, fused in ((plain, False), (harness, True)):
+        thing, _ = make("none", dataset, "resnet(width=0.03125)", 1, 4)
+        for network in (thing.generator, thing.discriminator):
+            resampled = [m for m in network.modules() if isinstance(m, ResampledConv2d)]
+            assert {m.fused for m in resampled if m.kernel_size == (3, 3)} == {fused}
+
+
+def test_what_is_not_timed_is_said(capsys):
+    with pytest.raises(SystemExit):
+        main(["--network", "mlp"])
+    assert "mlp is not timed; known: resnet, standard_cnn" in capsys.readouterr().err
+
+
 def layers(thing):
     return weight_layers(thing.discriminator).values()
 
@@ -65,6 +82,7 @@ def single_then_double(rand):
 def test_a_quick_benchmark_keeps_the_whole_ones_file():
     assert result_file("2026-11-25", quick=False).name == "update-2026-11-25.json"
     assert result_file("2026-11-25", quick=True).name == "update-2026-11-25-quick.json"
+    assert result_file("2026-11-25", True, "resnet").name == "update-resnet-2026-11-25-quick.json"
     assert result_file("2026-11-25", quick=True).parent == result_file("2026-11-25", quick=False).parent
 
 

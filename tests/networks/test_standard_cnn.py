@@ -10,6 +10,7 @@ from torch import nn
 
 from snlab.core.errors import UserError
 from snlab.networks import NETWORKS, StandardCNN
+from snlab.networks.standard_cnn import NormalToUniform
 from snlab.nn.layers import weight_layers
 
 # Table 3 at 32 x 32 x 3: the shape of each layer's output, batch left out.
@@ -104,6 +105,49 @@ def test_kernels_and_strides_are_table_3s() -> None:
     assert [(m.kernel_size, m.stride) for m in deconvolutions] == [((4, 4), (2, 2))] * 3
 
 
+# ---- as it was released ---------------------------------------------------------------------------------
+
+
+def test_the_released_generator() -> None:
+    generator = StandardCNN(variant="released").generator((3, 32, 32))
+    first = [(nn.Linear, (8192,)), (nn.BatchNorm1d, (8192,)), (nn.ReLU, (8192,)), *GENERATOR[1:]]
+    assert layers_and_shapes(generator, torch.randn(2, 128)) == [(NormalToUniform, (128,)), *first]
+    assert parameters(generator) == GENERATOR_PARAMETERS + 2 * 8192
+
+
+def test_the_released_discriminator() -> None:
+    discriminator = StandardCNN(variant="released").discriminator((3, 32, 32))
+    convolutions = [m for m in discriminator if isinstance(m, nn.Conv2d)]
+    assert [c.out_channels for c in convolutions] == [64, 128, 128, 256, 256, 512, 512]
+    assert [c.kernel_size[0] for c in convolutions] == [3, 4, 3, 4, 3, 4, 3]
+    assert {layer.negative_slope for layer in discriminator if isinstance(layer, nn.LeakyReLU)} == {0.2}
+    assert parameters(discriminator) == (
+        (3 * 64 * 9 + 64)
+        + (64 * 128 * 16 + 128)
+        + (128 * 128 * 9 + 128)
+        + (128 * 256 * 16 + 256)
+        + (256 * 256 * 9 + 256)
+        + (256 * 512 * 16 + 512)
+        + (512 * 512 * 9 + 512)
+        + (8192 + 1)
+    )
+
+
+def test_the_released_weights_start_small() -> None:
+    network = StandardCNN(variant="released")
+    for module in (network.generator((3, 32, 32)), network.discriminator((3, 32, 32))):
+        for name, layer in weight_layers(module).items():
+            assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1), name
+            assert not layer.bias.any(), name
+
+
+def test_the_released_latents_are_uniform() -> None:
+    z = torch.randn(20_000, generator=torch.Generator().manual_seed(0))
+    uniform, _ = NormalToUniform()(z).sort()
+    expected = torch.linspace(-1, 1, len(z))
+    assert (uniform - expected).abs().max() < 2 * 1.63 / len(z) ** 0.5  # Kolmogorov's test at 1 %
+
+
 @pytest.mark.parametrize("width", [0.25, 0.5, 1.5])
 def test_width_multiplies_the_channels(width: float) -> None:
     network = StandardCNN(width=width)
@@ -150,6 +194,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
         ("width=0", "width wants a finite number above 0, got 0"),
         ("width=wide", "width wants a finite number above 0, got 'wide'"),
         ("latent_dim=0", "latent_dim wants a whole number of at least 1, got 0"),
+        ("variant=release", "unknown variant 'release'; did you mean 'released'?"),
         ("widht=2", "has no option 'widht'; did you mean 'width'"),
     ],
 )

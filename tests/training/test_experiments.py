@@ -52,6 +52,28 @@ def test_every_normalizer_trains_on_every_data_set(fit, dataset, normalizer):
     assert not [name for name in missing if not name.startswith(("ratio/", "modes/kl"))]
 
 
+@pytest.mark.parametrize(
+    ("dataset", "network"),
+    [
+        ("photos", "resnet(width=0.0625)"),
+        ("digits", "resnet(width=0.0625)"),
+        ("digits", "resnet(architecture=stl10, width=0.0625, fused=false)"),
+        ("photos", "resnet(architecture=imagenet, width=0.03125)"),
+        ("digits", "resnet(architecture=wgan_gp, width=0.0625, width_d=1.5)"),
+        ("digits", "standard_cnn(variant=released, width=0.0625)"),
+    ],
+)
+def test_every_architecture_trains(fit, dataset, network):
+    run = fit(
+        *("--data.dataset", dataset, "--model.network", network, "--model.loss", "hinge"),
+        *("--generator_steps", "20", "--measure.every", "20", "--measure.fidelity", "none"),
+    )
+    assert run.outcome == "finished"
+    last = run.rows[20]
+    assert not [name for name, value in last.items() if value is None and not name.startswith("ratio/")]
+    assert last["lipschitz/gradient_max"] <= last["lipschitz/product"]
+
+
 def test_photos_have_a_frechet_distance(fit):
     """Trains the extractor of photos where no test did before: that takes its ten to twenty seconds."""
     run = fit(
