@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from snlab.core import names
-from snlab.diagnostics.convolution import CONVOLUTIONS, convolution_sigma, input_shapes
+from snlab.diagnostics.convolution import convolution_sigma, input_shapes
 from snlab.nn.division import nonzero
 from snlab.nn.evaluation import differentiable, evaluating
 from snlab.nn.layers import (
+    CONVOLUTIONS,
     as_matrix,
     effective_weight,
     estimated_sigma,

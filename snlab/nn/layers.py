@@ -16,7 +16,8 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-WEIGHTED = (nn.Linear, nn.Embedding, nn.EmbeddingBag, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+WEIGHTED = (nn.Linear, nn.Embedding, nn.EmbeddingBag, *CONVOLUTIONS)
 PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")  # of MultiheadAttention
 
 # ---- which -----------------------------------------------------------------------------------------------
