@@ -13,63 +13,50 @@ from torch import Tensor, nn
 
 from snlab.nn.layers import TRANSPOSED
 
+CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+CONVOLVE_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
 
 @dataclass(frozen=True)
 class Geometry:
-    """All that a convolution does but for its weight and bias; ``pads`` as ``F.pad`` takes them."""
+    """What a convolution does besides its weight and bias.
 
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    transposed: bool
-    output_padding: tuple[int, ...]
-    groups: int
+    Attributes:
+        pads: how its input is padded beforehand, and in which ``mode``, as ``F.pad`` takes them.
+        options: what else torch's function for it is given.
+    """
+
     pads: tuple[int, ...]
-    padding_mode: str
+    mode: str
+    transposed: bool
+    options: dict[str, Any]
 
     @classmethod
     def of(cls, layer: nn.Module) -> Geometry:
         """That of one of torch's convolutions, by its attributes, whatever its forward pass does besides."""
         conv: Any = layer
-        rank = len(conv.kernel_size)
+        options = {name: getattr(conv, name) for name in ("stride", "dilation", "groups")}
         transposed = isinstance(layer, TRANSPOSED)
         if transposed:
-            padding, around = conv.padding, [(0, 0)] * rank
-        else:
-            padding = (0,) * rank
-            around = [_around(conv, d) for d in range(rank)]
-        return cls(
-            conv.stride,
-            padding,
-            conv.dilation,
-            transposed,
-            conv.output_padding,
-            conv.groups,
-            tuple(size for sides in reversed(around) for size in sides),
-            "constant" if conv.padding_mode == "zeros" else conv.padding_mode,
-        )
+            options |= {"padding": conv.padding, "output_padding": conv.output_padding}
+        sides = () if transposed else reversed([_sides(conv, d) for d in range(len(conv.kernel_size))])
+        mode = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
+        return cls(tuple(size for pair in sides for size in pair), mode, transposed, options)
 
     def apply(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The convolution of ``x`` (B, C_in, ...) without a bias."""
-        if any(self.pads):
-            x = F.pad(x, self.pads, self.padding_mode)
-        options = (
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.transposed,
-            self.output_padding,
-            self.groups,
-        )
-        return torch.convolution(x, weight, None, *options)
+        """The convolution of ``x`` (B, C_in, ...), without a bias."""
+        padded = F.pad(x, self.pads, self.mode) if any(self.pads) else x
+        function: Any = (CONVOLVE_TRANSPOSED if self.transposed else CONVOLVE)[weight.ndim - 2]
+        return cast(Tensor, function(padded, weight, **self.options))
 
 
-def _around(conv: Any, d: int) -> tuple[int, int]:
-    """How far dimension ``d`` is padded on either side."""
-    if conv.padding == "same":  # of an odd total, torch has the larger half come last
+def _sides(conv: Any, d: int) -> tuple[int, int]:
+    """How far an input's dimension ``d`` is padded before and after."""
+    if conv.padding == "same":  # of an odd total, the larger part comes last
         total = conv.dilation[d] * (conv.kernel_size[d] - 1)
         return total // 2, total - total // 2
-    return (0, 0) if conv.padding == "valid" else (conv.padding[d],) * 2
+    size = 0 if conv.padding == "valid" else conv.padding[d]
+    return size, size
 
 
 class Convolution:

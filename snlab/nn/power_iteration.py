@@ -64,8 +64,7 @@ def leading_singular_vectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
         u of shape (m,) and v of shape (n,), both of norm 1.
     """
     with in_its_own_precision(matrix):
-        precise = matrix.float() if matrix.dtype in (torch.float16, torch.bfloat16) else matrix
-        left, _, right = torch.svd_lowrank(precise, q=min(SUBSPACE, *matrix.shape), niter=ROUNDS)
+        left, _, right = torch.svd_lowrank(precise(matrix), q=min(SUBSPACE, *matrix.shape), niter=ROUNDS)
         return left[:, 0].to(matrix.dtype), right[:, 0].to(matrix.dtype)
 
 
@@ -75,8 +74,7 @@ def exact_singular_vectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
     It waits for the device, and costs hundreds of rounds of power iteration.
     """
-    precise = matrix.float() if matrix.dtype in (torch.float16, torch.bfloat16) else matrix
-    left, _, right = torch.linalg.svd(precise.nan_to_num(0, 0, 0), full_matrices=False)
+    left, _, right = torch.linalg.svd(precise(matrix).nan_to_num(0, 0, 0), full_matrices=False)
     return left[:, 0].to(matrix.dtype), right[0].conj().to(matrix.dtype)
 
 
@@ -95,6 +93,11 @@ def sigma(matrix: Tensor | LinearMap, u: Tensor, v: Tensor) -> Tensor:
     """σ = Re uᴴ W v, a real scalar; its gradient is u vᴴ, the first term of equation 10 at convergence."""
     with in_its_own_precision(matrix):
         return torch.vdot(u, matrix @ v).real
+
+
+def precise(tensor: Tensor) -> Tensor:
+    """In a precision that torch's decompositions take: half precision as float32."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def in_its_own_precision(tensor: Tensor | LinearMap) -> AbstractContextManager[object]:

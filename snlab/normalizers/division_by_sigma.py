@@ -18,6 +18,7 @@ from snlab.nn.power_iteration import (
     exact_singular_vectors,
     leading_singular_vectors,
     power_iteration,
+    precise,
     sigma,
     subspace_iteration,
 )
@@ -186,17 +187,18 @@ class DivideByConvolutionNorm(Division):
     def see_input(self, weight: Tensor, shape: tuple[int, ...]) -> None:
         """Begin, now that the size of the inputs is known: (C_in, ...)."""
         with torch.no_grad(), torch.inference_mode(False):
-            convolution = Convolution(weight.clone(), self.geometry, shape)
+            start_from = precise(weight.clone())
+            convolution = Convolution(start_from, self.geometry, shape)
             generator = torch.Generator().manual_seed(self.seed)
             if self.initial_iterations is None:
                 n = math.prod(shape)
-                start = torch.randn(n, min(SUBSPACE, n), generator=generator).to(weight)
+                start = torch.randn(n, min(SUBSPACE, n), generator=generator).to(start_from)
                 u, v = subspace_iteration(convolution, start)
             else:
-                outputs = len(convolution @ weight.new_zeros(math.prod(shape)))
-                start = torch.randn(outputs, generator=generator).to(weight)  # isotropic
+                outputs = len(convolution @ start_from.new_zeros(math.prod(shape)))
+                start = torch.randn(outputs, generator=generator).to(start_from)  # isotropic
                 u, v = power_iteration(convolution, F.normalize(start, dim=0), self.initial_iterations)
-            self.u, self.v = u.clone(), v.view(shape).clone()
+            self.u, self.v = u.to(weight.dtype, copy=True), v.view(shape).to(weight.dtype, copy=True)
         if self.training and self.driven:  # the update's round came before there was anything to iterate
             self.iterate(weight)
 

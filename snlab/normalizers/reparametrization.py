@@ -22,6 +22,7 @@ from snlab.nn.layers import (
     parametrization_steps,
     weights,
 )
+from snlab.nn.power_iteration import precise
 from snlab.normalizers.normalizer import Normalizer, Scale
 
 HOOKS = "a hook (torch.nn.utils.weight_norm, spectral_norm, prune)"
@@ -93,9 +94,8 @@ class Gain(nn.Module):
 
         That is where the authors' code has it start. It is trained where the weight is.
         """
-        matrix = as_matrix(weight.detach(), output_dim(layer))
-        precise = matrix.float() if matrix.dtype in (torch.float16, torch.bfloat16) else matrix
-        gain = cls(nonzero(torch.linalg.svdvals(precise)[0]).to(weight.real.dtype))
+        matrix = precise(as_matrix(weight.detach(), output_dim(layer)))
+        gain = cls(nonzero(torch.linalg.svdvals(matrix)[0]).to(weight.real.dtype))
         return gain.requires_grad_(weight.requires_grad)
 
     def sigma(self, weight: Tensor) -> Tensor:
