@@ -53,7 +53,7 @@ def test_importing_snlab_is_quick():
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("normalizers", "spectral_norm(iterations=1, initial_iterations=0): "),
+        ("normalizers", "spectral_norm(iterations=1, initial_iterations=0, "),
         ("losses", "hinge: "),
         ("networks", "standard_cnn(width=1.0, latent_dim=128): "),
         ("datasets", "mixture("),

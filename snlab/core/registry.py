@@ -150,9 +150,24 @@ class Registry(Generic[T]):
         return [self._make(term) for term in parse(text, self.kind)]
 
     def canonical(self, text: str) -> str:
-        """The one spelling of ``text``: every option written out, sorted, defaults included."""
+        """The one spelling of ``text``: every option written out, sorted, defaults included.
+
+        But for options that are keyword-only: these are left out at their defaults, so that one that is new
+        does not change what older runs are called by.
+        """
         terms = [self._checked(term) for term in parse(text, self.kind)]
-        return "+".join(str(Spec(t.name, self._defaults(t.name) | t.options)) for t in terms)
+        return "+".join(str(Spec(t.name, self._written_out(t))) for t in terms)
+
+    def _written_out(self, term: Spec) -> dict[str, Any]:
+        parameters = inspect.signature(self._factories[term.name]).parameters
+
+        def told(option: str, value: Any) -> bool:
+            default = parameters[option].default
+            same = value == default and isinstance(value, bool) == isinstance(default, bool)
+            return parameters[option].kind is not inspect.Parameter.KEYWORD_ONLY or not same
+
+        options = self._defaults(term.name) | term.options
+        return {option: value for option, value in options.items() if told(option, value)}
 
     def _defaults(self, name: str) -> dict[str, Any]:
         parameters = inspect.signature(self._factories[name]).parameters.values()

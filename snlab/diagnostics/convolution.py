@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from snlab.nn.convolution import full_float32
 from snlab.nn.evaluation import evaluating
 from snlab.nn.layers import CONVOLUTIONS, weight_layers
 from snlab.nn.resampling import ResampledConv2d, UpsampledConv2d
@@ -69,7 +70,7 @@ def convolution_sigma(
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast(parameter.device.type, enabled=False),
-        _full_float32(),
+        full_float32(),
     ):
         x = torch.zeros(1, *input_shape, dtype=parameter.dtype, device=parameter.device, requires_grad=True)
         y = apply(x)  # the layer's constant
@@ -122,11 +123,3 @@ def _largest_eigenvalue(
             if size < step or largest - before <= tolerance * largest:
                 break
     return largest
-
-
-@contextmanager
-def _full_float32() -> Iterator[None]:
-    """Convolutions without TF32, whose 10 bits are cuDNN's default and too few for a norm."""
-    cudnn = torch.backends.cudnn
-    with cudnn.flags(enabled=cudnn.enabled, deterministic=cudnn.deterministic, allow_tf32=False):
-        yield

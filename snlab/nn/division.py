@@ -42,7 +42,8 @@ def divide_by_sigma(weight: Tensor, u: Tensor, v: Tensor, dim: int) -> tuple[Ten
     return _DivideBySigma.apply(weight, u, v, dim)
 
 
-def _estimate(weight: Tensor, u: Tensor, v: Tensor, dim: int) -> Tensor:
+def estimate(weight: Tensor, u: Tensor, v: Tensor, dim: int) -> Tensor:
+    """σ = Re uᴴWv by itself, of the arguments of ``divide_by_sigma``: a scalar with a gradient."""
     return sigma(as_matrix_in_memory_order(weight, dim), u, row_in_memory_order(v, weight, dim))
 
 
@@ -51,7 +52,7 @@ class _DivideBySigma(torch.autograd.Function):
 
     @staticmethod
     def forward(weight: Tensor, u: Tensor, v: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-        divisor = nonzero(_estimate(weight, u, v, dim))
+        divisor = nonzero(estimate(weight, u, v, dim))
         return weight / divisor, divisor
 
     @staticmethod
@@ -65,7 +66,7 @@ class _DivideBySigma(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
         weight, u, v, divisor = ctx.saved_tensors
         if torch.is_grad_enabled():  # to be differentiated again: as a function of the weight
-            divisor = nonzero(_estimate(weight, u, v, ctx.dim))
+            divisor = nonzero(estimate(weight, u, v, ctx.dim))
         with in_its_own_precision(weight):
             inner = torch.vdot(in_memory_order(weight, weight), in_memory_order(gradient, weight)).real
             column = (u * (inner / divisor)).view([-1 if d == ctx.dim else 1 for d in range(weight.ndim)])
@@ -75,5 +76,5 @@ class _DivideBySigma(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, None]:
         weight, u, v, divisor = ctx.saved_tensors
-        change = _estimate(tangent, u, v, ctx.dim)
+        change = estimate(tangent, u, v, ctx.dim)
         return tangent / divisor - weight * (change / divisor.square()), None

@@ -6,6 +6,7 @@ Everything is of real or complex matrices, waits for no device, and gives number
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,8 +14,20 @@ from torch import Tensor
 SUBSPACE, ROUNDS = 16, 20  # of leading_singular_vectors: within 1 % of σ for spectra without a gap
 
 
+class LinearMap(Protocol):
+    """What takes the place of a matrix that is never written out: its products, and its adjoint's."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def mH(self) -> LinearMap: ...  # noqa: N802
+
+    def __matmul__(self, x: Tensor) -> Tensor: ...
+
+
 @torch.no_grad()
-def power_iteration(matrix: Tensor, u: Tensor, iterations: int = 1) -> tuple[Tensor, Tensor]:
+def power_iteration(matrix: Tensor | LinearMap, u: Tensor, iterations: int = 1) -> tuple[Tensor, Tensor]:
     """Left and right singular vectors after ``iterations`` rounds from ``u``.
 
     Each round is v = Wᴴu / ‖Wᴴu‖, u = Wv / ‖Wv‖; zero rounds leave u and give its v. Where Wᴴu vanishes, as
@@ -51,18 +64,43 @@ def leading_singular_vectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
         u of shape (m,) and v of shape (n,), both of norm 1.
     """
     with in_its_own_precision(matrix):
-        precise = matrix.float() if matrix.dtype in (torch.float16, torch.bfloat16) else matrix
-        left, _, right = torch.svd_lowrank(precise, q=min(SUBSPACE, *matrix.shape), niter=ROUNDS)
+        left, _, right = torch.svd_lowrank(precise(matrix), q=min(SUBSPACE, *matrix.shape), niter=ROUNDS)
         return left[:, 0].to(matrix.dtype), right[:, 0].to(matrix.dtype)
 
 
-def sigma(matrix: Tensor, u: Tensor, v: Tensor) -> Tensor:
+@torch.no_grad()
+def exact_singular_vectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """The first left and right singular vectors by SVD: of what is no number in ``matrix`` (m, n) as if 0.
+
+    It waits for the device, and costs hundreds of rounds of power iteration.
+    """
+    left, _, right = torch.linalg.svd(precise(matrix).nan_to_num(0, 0, 0), full_matrices=False)
+    return left[:, 0].to(matrix.dtype), right[0].conj().to(matrix.dtype)
+
+
+@torch.no_grad()
+def subspace_iteration(linear_map: LinearMap, start: Tensor) -> tuple[Tensor, Tensor]:
+    """``leading_singular_vectors`` of what is never written out, from the columns of ``start`` (n, k)."""
+    with in_its_own_precision(linear_map):
+        basis = start
+        for _ in range(ROUNDS):
+            basis, _ = torch.linalg.qr(linear_map.mH @ (linear_map @ basis))
+        left, _, mixed = torch.linalg.svd(linear_map @ basis, full_matrices=False)
+        return left[:, 0], basis @ mixed[0].conj()
+
+
+def sigma(matrix: Tensor | LinearMap, u: Tensor, v: Tensor) -> Tensor:
     """σ = Re uᴴ W v, a real scalar; its gradient is u vᴴ, the first term of equation 10 at convergence."""
     with in_its_own_precision(matrix):
         return torch.vdot(u, matrix @ v).real
 
 
-def in_its_own_precision(tensor: Tensor) -> AbstractContextManager[object]:
+def precise(tensor: Tensor) -> Tensor:
+    """In a precision that torch's decompositions take: half precision as float32."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def in_its_own_precision(tensor: Tensor | LinearMap) -> AbstractContextManager[object]:
     """Without autocast, which would choose bfloat16 for these products: not three digits of σ."""
     device = tensor.device.type
     if not torch.amp.is_autocast_available(device):

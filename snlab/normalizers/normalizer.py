@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import IntEnum
+from enum import IntFlag
 from itertools import combinations
 from typing import Any
 
@@ -18,7 +18,7 @@ from snlab.normalizers.batch import Batch
 NORMALIZERS: Registry[Normalizer] = Registry("normalizer")
 
 
-class Scale(IntEnum):
+class Scale(IntFlag):
     """What of a weight has its scale set. Setting as much, or more, a second time undoes the first."""
 
     NOTHING = 0
@@ -26,7 +26,13 @@ class Scale(IntEnum):
     ROWS = 2
 
     def undoes(self, earlier: Scale) -> bool:
-        return Scale.NOTHING < earlier <= self
+        """Whether any part of ``earlier`` is lost: its coarsest is the first to go.
+
+        >>> Scale.WHOLE.undoes(Scale.ROWS), Scale.WHOLE.undoes(Scale.ROWS | Scale.WHOLE)
+        (False, True)
+        """
+        coarsest = earlier & -earlier
+        return 0 < coarsest <= self
 
 
 class Normalizer:
@@ -89,7 +95,8 @@ class Composition(Normalizer):
                 raise UserError(
                     f"{last} after {first} is {last} alone, at the cost of both: leave {first} out"
                 )
-        self.scales = max((part.scales for part in self.parts), default=Scale.NOTHING)
+        for part in self.parts:
+            self.scales |= part.scales
 
     def check(self, discriminator: nn.Module) -> None:
         for part in self.parts:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from snlab.core.errors import UserError
+from snlab.nn.division import nonzero
 from snlab.nn.evaluation import evaluating
 from snlab.nn.layers import (
+    as_matrix,
     effective_weight,
     is_settled,
     other_weights,
@@ -18,6 +22,7 @@ from snlab.nn.layers import (
     parametrization_steps,
     weights,
 )
+from snlab.nn.power_iteration import precise
 from snlab.normalizers.normalizer import Normalizer, Scale
 
 HOOKS = "a hook (torch.nn.utils.weight_norm, spectral_norm, prune)"
@@ -46,10 +51,10 @@ class Reparametrization(Normalizer):
     """
 
     @abstractmethod
-    def parametrization(self, weight: Tensor, dim: int) -> nn.Module:
-        """What maps the parameter to the weight, for one whose dimension ``dim`` counts the outputs.
+    def parametrizations(self, weight: Tensor, layer: nn.Module) -> Sequence[nn.Module]:
+        """What maps the parameter to the weight that ``layer`` multiplies by, step by step.
 
-        Its attribute ``scales`` is the normalizer's.
+        The attribute ``scales`` of each is what it sets the scale of.
         """
 
     def check(self, discriminator: nn.Module) -> None:
@@ -68,12 +73,12 @@ class Reparametrization(Normalizer):
         self.check(discriminator)
         found = weights(discriminator).values()
         with evaluating(discriminator):  # so that reading a weight advances nothing
-            steps = [
-                self.parametrization(effective_weight(layer, parameter), output_dim(layer))
-                for layer, parameter in found
+            all_steps = [
+                self.parametrizations(effective_weight(layer, parameter), layer) for layer, parameter in found
             ]
-            for (layer, parameter), step in zip(found, steps, strict=True):
-                parametrize.register_parametrization(layer, parameter, step)
+            for (layer, parameter), steps in zip(found, all_steps, strict=True):
+                for step in steps:
+                    parametrize.register_parametrization(layer, parameter, step)
         for layer, _ in found:
             layer.parametrizations.train(layer.training)  # type: ignore[union-attr]
         if others := other_weights(discriminator):
@@ -82,3 +87,29 @@ class Reparametrization(Normalizer):
                 stacklevel=2,
             )
         return discriminator
+
+
+class Gain(nn.Module):
+    """Parametrization γW: one number a layer, learned if it is given as a tensor."""
+
+    scales = Scale.WHOLE
+
+    def __init__(self, gain: Tensor | float) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(gain) if isinstance(gain, Tensor) else gain
+
+    @classmethod
+    def learned(cls, weight: Tensor, layer: nn.Module) -> Gain:
+        """γ of equation 32 of Miyato et al. 2018, from the largest singular value of ``layer``'s ``weight``.
+
+        That is where the authors' code has it start. It is trained where the weight is.
+        """
+        matrix = precise(as_matrix(weight.detach(), output_dim(layer)))
+        gain = cls(nonzero(torch.linalg.svdvals(matrix)[0]).to(weight.real.dtype))
+        return gain.requires_grad_(weight.requires_grad)
+
+    def sigma(self, weight: Tensor) -> Tensor:
+        return 1 / (self.gain * weight.real.new_ones(())).abs()
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return self.gain * weight

@@ -2,81 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snlab.core.checks import check_whole
-from snlab.nn.division import divide_by_sigma
-from snlab.nn.layers import (
-    as_matrix_in_memory_order,
-    parametrization_steps,
-    row_as_it_lies,
-    weights,
+from snlab.core.checks import check_flag, check_positive, check_whole
+from snlab.core.errors import nearest
+from snlab.nn.layers import CONVOLUTIONS, output_dim, parametrization_steps, weights
+from snlab.normalizers.division_by_sigma import (
+    DivideByBothSigmas,
+    DivideByConvolutionNorm,
+    DivideBySigma,
+    Division,
+    see_input,
 )
-from snlab.nn.power_iteration import leading_singular_vectors, power_iteration
 from snlab.normalizers.normalizer import NORMALIZERS, Scale
-from snlab.normalizers.reparametrization import Reparametrization
+from snlab.normalizers.reparametrization import Gain, Reparametrization
 
-
-class DivideBySigma(nn.Module):
-    """Parametrization W / σ with σ = uᵀWv (equation 8); u and v are buffers and constants of the gradient.
-
-    u and v move wherever the weight is computed in training mode, until the first ``before_update``: from
-    there on nothing else moves them (``driven``).
-    """
-
-    scales = Scale.WHOLE
-    u: Tensor  # (C_out,)
-    v: Tensor  # of the weight's shape without the dimension of the outputs
-
-    def __init__(self, weight: Tensor, dim: int, iterations: int, initial_iterations: int | None) -> None:
-        super().__init__()
-        self.dim = dim
-        self.iterations = iterations
-        self.driven = False
-        matrix = as_matrix_in_memory_order(weight.detach(), dim)
-        if initial_iterations is None or not weight.requires_grad:  # what is never trained has no later round
-            u, v = leading_singular_vectors(matrix)
-        else:
-            start = F.normalize(torch.randn_like(matrix[:, 0]), dim=0)  # isotropic
-            u, v = power_iteration(matrix, start, initial_iterations)
-        self.register_buffer("u", u)
-        self.register_buffer("v", row_as_it_lies(v, weight, dim))
-
-    def sigma(self, weight: Tensor) -> Tensor:
-        """What ``weight`` is divided by: uᵀWv, and 1 where that is zero."""
-        return divide_by_sigma(weight, self.u, self.v, self.dim)[1]
-
-    def forward(self, weight: Tensor) -> Tensor:
-        if self.training and not self.driven:
-            self.iterate(weight, self.iterations)
-        # Copies, because the buffers move on before a backward pass may need what they were.
-        return divide_by_sigma(weight, self.u.clone(), self.v.clone(), self.dim)[0]
-
-    @torch.no_grad()
-    def iterate(self, weight: Tensor, iterations: int) -> None:
-        """Bring u and v closer to the singular vectors of ``weight``, in place."""
-        u, v = power_iteration(as_matrix_in_memory_order(weight, self.dim), self.u, iterations)
-        self.u.copy_(u)
-        self.v.copy_(row_as_it_lies(v, weight, self.dim))
-
-    # ---- state: u, v and who moves them -----------------------------------------------------------------
-
-    def get_extra_state(self) -> Tensor:
-        return torch.tensor(self.driven)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        self.driven = bool(state)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Also what earlier versions saved: v as one row, and not who moves it."""
-        state_dict.setdefault(f"{prefix}_extra_state", torch.tensor(self.driven))
-        if (v := state_dict.get(f"{prefix}v")) is not None and v.ndim == 1:
-            state_dict[f"{prefix}v"] = v.view_as(self.v)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+OF = ("matrix", "convolution")
 
 
 class SpectralNorm(Reparametrization):
@@ -91,33 +33,113 @@ class SpectralNorm(Reparametrization):
         iterations: rounds of power iteration each time.
         initial_iterations: rounds at ``attach``, from a random u; the paper has none. None for as many as
             bring σ to convergence, which is what a weight that is not trained gets in any case.
+        of: whose singular value it is. ``matrix``: a convolution's weight as (C_out, C_in k k), as in the
+            paper. ``convolution``: the convolution itself as a linear map, stride and padding included, on
+            inputs of the size that it is first called with; until then its weight is left as it is. Other
+            layers are their matrices.
+        exact: singular vectors by SVD each time in place of power iteration, as a reference for it: slow.
+        bidirectional: divide by the mean of two values, of the weight as (C_out, C_in k k) and as
+            (C_in, C_out k k), which are one for a dense layer (Lin, Sekar and Fanti 2021: BSN).
+        scale: c, by which every normalised weight is multiplied (the same paper: SSN, and BSSN with both).
+        gain: learn one factor γ a layer, starting from the weight's largest singular value as a matrix
+            (equation 32, Tables 7 and 8). Where the division starts near convergence, attaching leaves the
+            layer's function as it was.
+
+    Raises:
+        ValueError: an option is no such thing, or two contradict each other.
     """
 
     scales = Scale.WHOLE
 
-    def __init__(self, iterations: int = 1, initial_iterations: int | None = None) -> None:
+    def __init__(
+        self,
+        iterations: int = 1,
+        initial_iterations: int | None = None,
+        *,
+        of: str = "matrix",
+        exact: bool = False,
+        bidirectional: bool = False,
+        scale: float = 1.0,
+        gain: bool = False,
+    ) -> None:
         check_whole("iterations", iterations, least=1)
         if initial_iterations is not None:
             check_whole("initial_iterations", initial_iterations, least=0)
-        self.iterations = iterations
+        if of not in OF:
+            raise ValueError(f"unknown of {of!r}; {nearest(str(of), OF)}")
+        check_flag("exact", exact)
+        check_flag("bidirectional", bidirectional)
+        check_positive("scale", scale)
+        check_flag("gain", gain)
+        if exact and (iterations > 1 or initial_iterations):
+            raise ValueError("exact=true has no iterations: leave iterations and initial_iterations out")
+        if of == "convolution" and (exact or bidirectional):
+            other = "exact" if exact else "bidirectional"
+            raise ValueError(f"{other}=true is of the weight as a matrix: leave of=convolution out")
+        if gain and scale != 1:
+            raise ValueError(f"gain=true learns the factor that scale={scale} sets: leave one of them out")
+        self.iterations = None if exact else iterations
         self.initial_iterations = initial_iterations
+        self.of = of
+        self.bidirectional = bidirectional
+        self.scale = scale
+        self.gain = gain
 
-    def parametrization(self, weight: Tensor, dim: int) -> nn.Module:
-        return DivideBySigma(weight, dim, self.iterations, self.initial_iterations)
+    def parametrizations(self, weight: Tensor, layer: nn.Module) -> list[nn.Module]:
+        steps: list[nn.Module] = [self._division(weight, layer)]
+        if self.gain:
+            steps.append(Gain.learned(weight, layer))
+        elif self.scale != 1:
+            steps.append(Gain(self.scale))
+        return steps
+
+    def _division(self, weight: Tensor, layer: nn.Module) -> Division:
+        convolution = isinstance(layer, CONVOLUTIONS)
+        if self.of == "convolution" and convolution:
+            assert self.iterations is not None
+            return DivideByConvolutionNorm(weight, layer, self.iterations, self.initial_iterations)
+        kind = DivideByBothSigmas if self.bidirectional and convolution else DivideBySigma
+        return kind(weight, output_dim(layer), self.iterations, self.initial_iterations)
+
+    def attach(self, discriminator: nn.Module) -> nn.Module:
+        super().attach(discriminator)
+        if self.of == "convolution":
+            for layer, _ in weights(discriminator).values():
+                if isinstance(layer, CONVOLUTIONS):
+                    layer.register_forward_pre_hook(see_input, with_kwargs=True)
+        return discriminator
 
     @torch.no_grad()
     def before_update(self, discriminator: nn.Module) -> None:
         for layer, parameter in weights(discriminator).values():
             for step, weight in parametrization_steps(layer, parameter):
-                if isinstance(step, DivideBySigma):
+                if isinstance(step, Division):
                     step.driven = True
-                    step.iterate(weight, self.iterations)
+                    step.iterate(weight)
+                    break
 
 
 @NORMALIZERS.register("spectral_norm")
-def spectral_norm(iterations: int = 1, initial_iterations: int | None = 0) -> SpectralNorm:
+def spectral_norm(
+    iterations: int = 1,
+    initial_iterations: int | None = 0,
+    *,
+    of: str = "matrix",
+    exact: bool = False,
+    bidirectional: bool = False,
+    scale: float = 1.0,
+    gain: bool = False,
+) -> SpectralNorm:
     """Divide each weight by its largest singular value, estimated by power iteration (Algorithm 1).
 
     By its name it starts as in the paper: from a random u, without a round before training.
     """
-    return SpectralNorm(iterations, initial_iterations)
+    return SpectralNorm(
+        iterations,
+        initial_iterations,
+        of=of,
+        exact=exact,
+        bidirectional=bidirectional,
+        scale=scale,
+        gain=gain,
+    )

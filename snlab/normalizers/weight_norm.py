@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from snlab.core.checks import check_flag
 from snlab.nn.division import nonzero
+from snlab.nn.layers import output_dim
 from snlab.normalizers.normalizer import NORMALIZERS, Scale
-from snlab.normalizers.reparametrization import Reparametrization
+from snlab.normalizers.reparametrization import Gain, Reparametrization
 
 
 class DivideByRowNorms(nn.Module):
@@ -41,14 +41,18 @@ class WeightNorm(Reparametrization):
     It keeps no state.
 
     Args:
-        gain: learn a factor for each row, starting from the row's norm; the paper's comparison has none.
+        gain: what is learned besides; the paper's comparison has nothing. ``true``: a factor for each row,
+            starting from the row's norm, so that attaching leaves the layer's function as it was (Salimans
+            and Kingma 2016). ``layer``: one factor γ for the whole weight, starting from its largest singular
+            value (equation 32). Which of the two Table 7 has, the paper does not say.
     """
 
-    scales = Scale.ROWS
-
-    def __init__(self, gain: bool = False) -> None:
-        check_flag("gain", gain)
+    def __init__(self, gain: bool | str = False) -> None:
+        if not isinstance(gain, bool) and gain != "layer":
+            raise ValueError(f"gain wants true, false or layer, got {gain!r}")
         self.gain = gain
+        self.scales = Scale.ROWS | Scale.WHOLE if gain == "layer" else Scale.ROWS
 
-    def parametrization(self, weight: Tensor, dim: int) -> nn.Module:
-        return DivideByRowNorms(weight, dim, self.gain)
+    def parametrizations(self, weight: Tensor, layer: nn.Module) -> list[nn.Module]:
+        rows = DivideByRowNorms(weight, output_dim(layer), gain=self.gain is True)
+        return [rows, Gain.learned(weight, layer)] if self.gain == "layer" else [rows]

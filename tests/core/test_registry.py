@@ -15,11 +15,13 @@ def plain() -> tuple:
 
 
 @THINGS.register("rich")
-def rich(size: int = 3, name: str = "x", flag: bool = False, least: float | None = None) -> tuple:
+def rich(
+    size: int = 3, name: str = "x", flag: bool = False, least: float | None = None, *, later: float = 1.0
+) -> tuple:
     """A rich thing."""
     if size < 0:
         raise ValueError(f"size wants 0 or more, got {size}")
-    return ("rich", size, name, flag, least)
+    return ("rich", size * later, name, flag, least)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,8 @@ def test_says_what_is_wrong(text, said):
         ("rich", "rich(size=3, name=x, flag=false, least=none)"),
         ("rich(flag=true,size=1)", " rich(size=1,flag=True) "),
         ("plain+rich", "plain() + rich(size=3)"),
+        ("rich", "rich(later=1)"),
+        ("rich(later=2)", "rich(least=none, later=2)"),
     ],
 )
 def test_one_spelling(one, other):
@@ -81,13 +85,19 @@ def test_one_spelling(one, other):
     assert THINGS.build_all(THINGS.canonical(one)) == THINGS.build_all(one)
 
 
+def test_an_option_that_came_later_leaves_the_spelling_as_it_was():
+    """It is keyword-only; a run's identity is of the spelling."""
+    assert THINGS.canonical("rich(later=1.0)") == "rich(flag=false, least=none, name=x, size=3)"
+    assert "later=2" in THINGS.canonical("rich(later=2)")
+
+
 def test_a_name_is_registered_once():
     with pytest.raises(ValueError, match="twice"):
         THINGS.register("plain")(plain)
 
 
 def test_describing():
-    assert THINGS.describe("rich") == "rich(size=3, name=x, flag=false, least=none): A rich thing."
+    assert THINGS.describe("rich") == "rich(size=3, name=x, flag=false, least=none, later=1.0): A rich thing."
     assert THINGS.describe("plain") == "plain: A plain thing."
 
 

@@ -13,8 +13,10 @@ from torch.nn.utils import parametrize, prune
 from snlab import SpectralNorm, UserError, WeightNorm
 from snlab.nn.layers import as_matrix, effective_weight, output_dim, raw_weight, weights
 from snlab.normalizers import Composition, normalizer
+from snlab.normalizers.frobenius_norm import FrobeniusNorm
+from tests.variants import VARIANTS
 
-NORMALIZERS = [SpectralNorm, WeightNorm]
+NORMALIZERS = [SpectralNorm, WeightNorm, FrobeniusNorm]
 
 
 def before(last: nn.Module) -> nn.Module:
@@ -37,13 +39,13 @@ OBSTACLES = {
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", OBSTACLES)
-@pytest.mark.parametrize("kind", [*NORMALIZERS, lambda: Composition([WeightNorm(), SpectralNorm()])])
-def test_what_cannot_be_attached_to_is_refused_before_anything_is_changed(kind, name):
+@pytest.mark.parametrize("text", ["spectral_norm", "weight_norm+spectral_norm", "frobenius_norm", *VARIANTS])
+def test_what_cannot_be_attached_to_is_refused_before_anything_is_changed(text, name):
     module = before(OBSTACLES[name]())
     state = {key: value for key, value in module.state_dict().items() if not nn.parameter.is_lazy(value)}
     state = copy.deepcopy(state)
     with pytest.raises(UserError, match=r"layer '2\.0") as refusal:
-        kind().attach(module)
+        normalizer(text).attach(module)
     assert "\n" not in str(refusal.value)
     assert [type(layer) for layer in module] == [nn.Conv2d, nn.Linear, nn.Sequential]
     assert not any(parametrize.is_parametrized(layer) for layer in module.modules())
@@ -65,6 +67,10 @@ def test_a_lazy_layer_is_attached_to_once_it_has_its_shape():
         (WeightNorm, WeightNorm, True),
         (SpectralNorm, WeightNorm, True),
         (WeightNorm, SpectralNorm, False),
+        (WeightNorm, FrobeniusNorm, False),
+        (FrobeniusNorm, SpectralNorm, True),
+        (SpectralNorm, FrobeniusNorm, True),
+        (FrobeniusNorm, WeightNorm, True),
     ],
 )
 def test_one_that_undoes_another_is_refused(first, second, refused):
@@ -140,6 +146,8 @@ def test_all_that_is_a_matrix_is_covered_and_the_rest_named(kind):
         own = raw[name].flatten(1)
         if kind is SpectralNorm:
             expected = own / torch.linalg.svdvals(own)[0]
+        elif kind is FrobeniusNorm:
+            expected = own / own.norm()
         else:
             expected = own / own.norm(dim=1, keepdim=True)
         torch.testing.assert_close(matrix, expected, rtol=0.02, atol=1e-3)

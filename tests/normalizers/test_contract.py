@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from snlab.nn.layers import raw_weight, weight_layers
 from snlab.normalizers import NORMALIZERS, Batch, Normalizer, normalizer
+from tests.variants import ALL, VARIANTS
 
 NAMES = NORMALIZERS.names()
 SHAPE = (3, 8, 8)
@@ -58,7 +59,7 @@ def update(
     chosen.after_update(discriminator)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_keeps_shapes_and_gives_a_scalar_penalty(name):
     chosen, discriminator = attached(name)
     plain = Discriminator()
@@ -74,7 +75,7 @@ def test_keeps_shapes_and_gives_a_scalar_penalty(name):
         assert chosen.effective_weight(layer).shape == before.weight.shape
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_gradients_reach_the_raw_parameters(name):
     chosen, discriminator = attached(name)
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.1)
@@ -88,7 +89,7 @@ def test_gradients_reach_the_raw_parameters(name):
         assert not torch.equal(raw, before[key])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_state_dict_round_trip_goes_on_alike(name):
     chosen, discriminator = attached(name)
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.1)
@@ -102,7 +103,7 @@ def test_state_dict_round_trip_goes_on_alike(name):
         assert torch.equal(value, restored.state_dict()[key]), key
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_evaluation_changes_nothing(name):
     chosen, discriminator = attached(name)
     update(chosen, discriminator, torch.optim.SGD(discriminator.parameters(), lr=0.1))
@@ -116,7 +117,7 @@ def test_evaluation_changes_nothing(name):
         assert torch.equal(value, before[key]), key
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_effective_weight_is_what_the_layer_multiplies_by(name):
     chosen, discriminator = attached(name)
     update(chosen, discriminator, torch.optim.SGD(discriminator.parameters(), lr=0.1))
@@ -136,6 +137,7 @@ def undone(pair: tuple[str, ...]) -> bool:
 
 
 PAIRS = [pair for pair in itertools.permutations([n for n in NAMES if n != "none"], 2) if not undone(pair)]
+PAIRS += [(variant, "gradient_penalty") for variant in VARIANTS]
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -155,7 +157,7 @@ def test_composes_with_the_others(pair):
     assert all(parameter.isfinite().all() for parameter in discriminator.parameters())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_survives_a_deep_copy(name):
     chosen, discriminator = attached(name)
     update(chosen, discriminator, torch.optim.SGD(discriminator.parameters(), lr=0.1), seed=1)

@@ -1,6 +1,6 @@
 """A script of ``test_parallel_processes.py``: what each of several processes makes of its share.
 
-``parallel_processes.py FOLDER DEVICES``; Lightning runs it again for every further process.
+``parallel_processes.py FOLDER DEVICES NORMALIZER...``; Lightning runs it again for every further process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from snlab.gan import GAN
 from snlab.training.build import build_data, build_gan
 from snlab.training.parallel import SyncBatchNorm, strategy
 
-NORMALIZERS = ("none", "weight_norm", "gradient_penalty", "spectral_norm")
 STEPS = 3
 
 
@@ -73,7 +72,7 @@ def batch_norm(shape: tuple[int, ...], layer: nn.Module) -> dict[str, Tensor]:
 if __name__ == "__main__":
     folder, devices = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_default_dtype(torch.float64)  # so that rounding is what it is, and not what Adam makes of it
-    for normalizer in NORMALIZERS:
+    for normalizer in sys.argv[3:]:
         gan = trained(normalizer, devices)
         rank = gan.trainer.global_rank
         own = gan.loss_totals.clone()
@@ -83,5 +82,5 @@ if __name__ == "__main__":
         "images": batch_norm((6, 4, 3, 5), nn.BatchNorm2d(4)),
         "vectors": batch_norm((6, 4), nn.BatchNorm1d(4, affine=False, momentum=None)),
     }
-    torch.save(layers, folder / f"batch_norm-{rank}.pt")
+    torch.save(layers, folder / f"layers-{rank}.pt")
     leave_process_group()

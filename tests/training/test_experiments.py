@@ -1,4 +1,4 @@
-"""Every experiment file builds, and every normalizer trains on every embedded data set."""
+"""Every experiment file builds, and its claims hold where they can be seen quickly."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ import pytest
 import yaml
 
 from snlab.core.resources import experiment, experiments, headline
-from snlab.normalizers import NORMALIZERS
 from snlab.tracking.run_folder import Run
 
 pytestmark = pytest.mark.slow
-
-DATA = {
-    "digits": "standard_cnn(width=0.125)",
-    "photos": "standard_cnn(width=0.0625)",
-    "mixture(kind=ring)": "flow(width=8, couplings=2)",
-    "mixture(kind=grid)": "mlp(width=16, depth=2)",
-    "mixture(kind=random, dim=64)": "flow(width=8, couplings=2, latent_dim=64)",
-}
 
 
 @pytest.mark.parametrize("name", experiments())
@@ -37,19 +28,6 @@ def test_every_experiment_builds(name):
             assert (settings[group] if key is None else settings[group][key]) == value
     cli.build()
     assert cli.model.discriminator(cli.datamodule.dataset.heldout[:2].float()).shape == (2,)
-
-
-@pytest.mark.parametrize("normalizer", NORMALIZERS.names())
-@pytest.mark.parametrize("dataset", DATA)
-def test_every_normalizer_trains_on_every_data_set(fit, dataset, normalizer):
-    run = fit(
-        *("--data.dataset", dataset, "--model.network", DATA[dataset], "--model.normalizer", normalizer),
-        *("--generator_steps", "3", "--measure.every", "3", "--measure.fidelity", "none"),
-    )
-    assert run.outcome == "finished"
-    assert run.dataset == dataset
-    missing = [name for name, value in run.rows[3].items() if value is None]
-    assert not [name for name in missing if not name.startswith(("ratio/", "modes/kl"))]
 
 
 @pytest.mark.parametrize(

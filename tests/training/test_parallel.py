@@ -16,11 +16,11 @@ from torch import nn
 
 from snlab.tracking.run_folder import Run
 from tests.comparing import rows
+from tests.variants import ALL
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("parallel_processes.py")
-NORMALIZERS = ("none", "weight_norm", "gradient_penalty", "spectral_norm")
 FIT = [
     *("-m", "snlab", "fit", "--model.network", "standard_cnn(width=0.125)", "--model.batch_size", "16"),
     *("--generator_steps", "2", "--measure.every", "1", "--measure.fidelity_every", "1"),
@@ -42,9 +42,9 @@ def run(
 
 def results_of(folder: Path, devices: int) -> list[dict[str, Any]]:
     """What each process of the script wrote, by file."""
-    done = run(SCRIPT, folder, str(devices))
+    done = run(SCRIPT, folder, str(devices), *ALL)
     assert done.returncode == 0, done.stderr
-    names = (*NORMALIZERS, "batch_norm")
+    names = (*ALL, "layers")
     return [{name: torch.load(folder / f"{name}-{rank}.pt") for name in names} for rank in range(devices)]
 
 
@@ -62,7 +62,7 @@ def tensors(state: dict[str, Any]) -> dict[str, torch.Tensor]:
     return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
-@pytest.mark.parametrize("normalizer", NORMALIZERS)
+@pytest.mark.parametrize("normalizer", ALL)
 def test_two_processes_update_as_one_with_the_joined_batch(normalizer, alone, pair):
     """Weights, averages, batch statistics and power-iteration vectors, after three generator updates.
 
@@ -73,10 +73,10 @@ def test_two_processes_update_as_one_with_the_joined_batch(normalizer, alone, pa
     torch.testing.assert_close(tensors(first["state"]), tensors(one["state"]), rtol=0, atol=1e-10)
     for name, value in tensors(first["state"]).items():
         assert torch.equal(value, second["state"][name]), f"{name} differs between processes"
-    assert any(name.endswith(".u") for name in first["state"]) == (normalizer == "spectral_norm")
+    assert any(name.endswith(".u") for name in first["state"]) == normalizer.startswith("spectral_norm")
 
 
-@pytest.mark.parametrize("normalizer", NORMALIZERS)
+@pytest.mark.parametrize("normalizer", ALL)
 def test_losses_are_means_over_processes(normalizer, alone, pair):
     first, second = (result[normalizer] for result in pair)
     assert first["losses"] == second["losses"] == pytest.approx(alone[normalizer]["losses"], abs=1e-10)
@@ -101,9 +101,9 @@ def test_batch_norm_is_that_of_the_whole_batch(kind, shape, layer, alone, pair):
     (second,) = torch.autograd.grad(first.square().sum(), x)
     expected = {"y": y, "first": first, "second": second, "after": layer.eval()(x)}
     for name, value in expected.items():
-        torch.testing.assert_close(alone["batch_norm"][kind][name], value.detach())
+        torch.testing.assert_close(alone["layers"][kind][name], value.detach())
         # The second derivative is of the sum of both processes' first ones, squared.
-        joined = torch.cat([result["batch_norm"][kind][name] for result in pair])
+        joined = torch.cat([result["layers"][kind][name] for result in pair])
         torch.testing.assert_close(joined, value.detach())
 
 

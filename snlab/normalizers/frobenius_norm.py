@@ -1,0 +1,42 @@
+"""Frobenius normalization: every weight scaled to Frobenius norm 1 (Miyato et al. 2018, equation 26)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from snlab.core.checks import check_flag
+from snlab.nn.division import nonzero
+from snlab.normalizers.normalizer import NORMALIZERS, Scale
+from snlab.normalizers.reparametrization import Gain, Reparametrization
+
+
+class DivideByFrobeniusNorm(nn.Module):
+    """Parametrization W / ‖W‖_F; zeros stay zeros."""
+
+    scales = Scale.WHOLE
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight / nonzero(torch.linalg.vector_norm(weight))
+
+
+@NORMALIZERS.register("frobenius_norm")
+class FrobeniusNorm(Reparametrization):
+    """Scale every weight to Frobenius norm 1, so that its squared singular values sum to 1 (Eq. 26).
+
+    It keeps no state. Its largest singular value lies between 1 / √rank and 1.
+
+    Args:
+        gain: learn one factor γ a layer, starting from the weight's largest singular value (equation 32,
+            Table 7); W / ‖W‖_F has a smaller one than 1, so a layer starts smaller than it was.
+    """
+
+    scales = Scale.WHOLE
+
+    def __init__(self, gain: bool = False) -> None:
+        check_flag("gain", gain)
+        self.gain = gain
+
+    def parametrizations(self, weight: Tensor, layer: nn.Module) -> list[nn.Module]:
+        division = DivideByFrobeniusNorm()
+        return [division, Gain.learned(weight, layer)] if self.gain else [division]
