@@ -15,7 +15,7 @@ import torch
 
 from benchmarks import overhead
 from benchmarks.plain import NORMALIZERS
-from benchmarks.timing import in_turn, machine, ratios, spread, versions
+from benchmarks.timing import CPU, in_turn, machine, ratios, spread, versions
 from benchmarks.update import harness, plain
 from snlab.core.files import write_atomically
 from snlab.data import DATASETS
@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--quick", action="store_true", help="under two minutes on two cores: half the batch, few rounds"
     )
     parser.add_argument("--rounds", type=int, default=None, help="rounds in which every contender runs once")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="(default: %(default)s)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--network", default=NETWORK, help="(default: %(default)s)")
     parser.add_argument("--n-dis", type=int, default=N_DIS, help="(default: %(default)s)")
@@ -41,9 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--out",
         type=Path,
         default=None,
-        help="a JSON file (default: in benchmarks/results, by date; --quick under a name of its own)",
+        help="a JSON file (default: in benchmarks/results, by date; names of their own for a GPU, --quick)",
     )
     options = parser.parse_args(arguments)
+    device = torch.device(options.device)
     batch_size = QUICK_BATCH_SIZE if options.quick else BATCH_SIZE
     torch.set_num_threads(options.threads)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -52,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     result: dict[str, Any] = {
         "date": date.today().isoformat(),
         "command": " ".join(["python -m benchmarks", *(sys.argv[1:] if arguments is None else arguments)]),
-        "machine": machine(),
+        "machine": machine(device),
         "versions": versions(),
         "setting": {
             "dataset": DATASET, "network": options.network, "batch_size": batch_size, "n_dis": options.n_dis
@@ -60,25 +62,26 @@ def main(arguments: list[str] | None = None) -> int:
     }  # fmt: skip
     dataset = DATASETS.build(DATASET)
     contenders = {
-        f"{side} {name}": make(name, dataset, options.network, options.n_dis, batch_size)[1]
+        f"{side} {name}": make(name, dataset, options.network, options.n_dis, batch_size, device)[1]
         for name in NORMALIZERS
         for side, make in (("plain", plain), ("snlab", harness))
     }
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
-    result["seconds"] = in_turn(contenders, rounds)
+    result["seconds"] = in_turn(contenders, rounds, device)
     result["lightning"] = overhead.lightning()
-    result["measuring"] = overhead.measuring(DATASET, options.network)
+    result["measuring"] = overhead.measuring(DATASET, options.network, device)
     result["load_average_after"] = machine()["load_average"]
     show(result)
-    out = options.out or result_file(result["date"], options.quick)
+    out = options.out or result_file(result["date"], options.quick, device)
     write_atomically(out, json.dumps(result, indent=1) + "\n")
     print(f"\n{out}")
     return 0
 
 
-def result_file(day: str, quick: bool) -> Path:
+def result_file(day: str, quick: bool, device: torch.device = CPU) -> Path:
     """Where a benchmark of that day is kept: a quick one beside the whole one, and never in its place."""
-    return Path(__file__).parent / f"results/update-{day}{'-quick' if quick else ''}.json"
+    words = ["update", day, *([device.type] if device != CPU else []), *(["quick"] if quick else [])]
+    return Path(__file__).parent / f"results/{'-'.join(words)}.json"
 
 
 def show(result: dict[str, Any]) -> None:
