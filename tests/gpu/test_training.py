@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 
 from benchmarks.update import harness
 from snlab.callbacks.checkpoint import Checkpoint
@@ -36,14 +36,10 @@ class NoWaits(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: GAN, *_: Any) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
-
-@pytest.fixture
-def waits_allowed_again():
-    yield
-    torch.cuda.set_sync_debug_mode("default")
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.usefixtures("waits_allowed_again")
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("normalizer", [*NORMALIZERS.names(), TOGETHER])
 def test_an_update_waits_for_nothing(normalizer, precision):
@@ -73,7 +69,7 @@ def test_a_gpu_comes_to_the_weights_of_a_cpu(normalizer, monkeypatch):
     monkeypatch.setattr(
         type(dataset),
         "sample",
-        lambda data, n, _: on_both(torch.rand, n, *data.sample_shape).to(data.train.device) * 2 - 1,
+        lambda data, n, _: (on_both(torch.rand, n, *data.sample_shape).to(data.train.device) * 2 - 1, None),
     )
     monkeypatch.setattr(torch, "rand", rand_on_both(torch.rand))
     after = {}
