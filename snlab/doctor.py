@@ -111,9 +111,8 @@ def _training_step() -> tuple[str, str]:
         trainer.fit(gan, data)
     seconds = time.perf_counter() - start
     finite = all(bool(torch.isfinite(p).all()) for p in gan.parameters())
-    return (
-        GOOD if finite else BROKEN
-    ), f"two generator updates on {trainer.strategy.root_device} in {seconds:.1f} s"
+    device = trainer.strategy.root_device  # the GAN itself is on the CPU again
+    return (GOOD if finite else BROKEN), f"two generator updates on {device} in {seconds:.1f} s"
 
 
 CHECKS: dict[str, Callable[[], tuple[str, str]]] = {
