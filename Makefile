@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # Tests run in parallel, one process a core, each of one thread.
 JOBS ?= auto
 
-.PHONY: demo test check lint format clean help
+.PHONY: demo test check gpu lint format clean help
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -19,7 +19,11 @@ test: $(INSTALLED) lint  ## install, lint, run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 check: $(INSTALLED) lint  ## lint and the quick tests: those that start no process of their own
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not gpu"
+
+gpu: $(INSTALLED)  ## on a machine with a GPU: the tests that want one, then the speed beside a plain loop
+	$(BIN)/python -m pytest -n 0 -m gpu
+	$(BIN)/python -m benchmarks --device cuda
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks import overhead
 from benchmarks.plain import NORMALIZERS
-from benchmarks.timing import in_turn, machine, ratios, spread, versions
+from benchmarks.timing import CPU, in_turn, machine, ratios, spread, versions
 from benchmarks.update import harness, plain
 from snlab.core.errors import nearest
 from snlab.core.files import write_atomically
@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--quick", action="store_true", help="two minutes on two cores: half the batch, few rounds"
     )
     parser.add_argument("--rounds", type=int, default=None, help="rounds in which every contender runs once")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="(default: %(default)s)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument(
         "--network", default=NETWORK, help="as in snlab fit, with its options (default: %(default)s)"
@@ -50,12 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
         "--out",
         type=Path,
         default=None,
-        help="a JSON file (default: in benchmarks/results, by date; --quick under a name of its own)",
+        help="a JSON file (default: in benchmarks/results, by date; names of their own for a GPU, --quick)",
     )
     options = parser.parse_args(arguments)
     architecture = named(options.network)
     if architecture not in FASTER:
         parser.error(f"{options.network} is not timed; {nearest(architecture, FASTER)}")
+    device = torch.device(options.device)
     batch_size = QUICK_BATCH_SIZE if options.quick else BATCH_SIZE
     torch.set_num_threads(options.threads)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -64,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     result: dict[str, Any] = {
         "date": date.today().isoformat(),
         "command": " ".join(["python -m benchmarks", *(sys.argv[1:] if arguments is None else arguments)]),
-        "machine": machine(),
+        "machine": machine(device),
         "versions": versions(),
         "setting": {
             "dataset": DATASET, "network": options.network, "batch_size": batch_size, "n_dis": options.n_dis
@@ -72,18 +74,18 @@ def main(arguments: list[str] | None = None) -> int:
     }  # fmt: skip
     dataset = DATASETS.build(DATASET)
     contenders = {
-        f"{side} {name}": make(name, dataset, options.network, options.n_dis, batch_size)[1]
+        f"{side} {name}": make(name, dataset, options.network, options.n_dis, batch_size, device)[1]
         for name in FASTER[architecture]
         for side, make in (("plain", plain), ("snlab", harness))
     }
     quick_rounds, rounds = ROUNDS[architecture]
     rounds = options.rounds or (quick_rounds if options.quick else rounds)
-    result["seconds"] = in_turn(contenders, rounds)
+    result["seconds"] = in_turn(contenders, rounds, device)
     result["lightning"] = overhead.lightning()
-    result["measuring"] = overhead.measuring(DATASET, options.network)
+    result["measuring"] = overhead.measuring(DATASET, options.network, device)
     result["load_average_after"] = machine()["load_average"]
     show(result)
-    out = options.out or result_file(result["date"], options.quick, architecture)
+    out = options.out or result_file(result["date"], options.quick, architecture, device)
     write_atomically(out, json.dumps(result, indent=1) + "\n")
     print(f"\n{out}")
     return 0
@@ -94,12 +96,13 @@ def named(network: str) -> str:
     return parse(network, "network")[0].name
 
 
-def result_file(day: str, quick: bool, architecture: str = NETWORK) -> Path:
+def result_file(day: str, quick: bool, architecture: str = NETWORK, device: torch.device = CPU) -> Path:
     """Where a benchmark of that day is kept: a quick one beside the whole one, and never in its place."""
     words = [
         "update",
         *([] if architecture == NETWORK else [architecture]),
         day,
+        *([] if device == CPU else [device.type]),
         *(["quick"] if quick else []),
     ]
     return Path(__file__).parent / f"results/{'-'.join(words)}.json"

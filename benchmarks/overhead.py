@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from benchmarks.timing import no_garbage_collection, seconds
+from benchmarks.timing import CPU, no_garbage_collection, seconds
 from benchmarks.update import direct
 from snlab.callbacks.checkpoint import Checkpoint
 from snlab.callbacks.measurement import due, log
@@ -39,7 +40,9 @@ class Timed(Callback):
         trainer.should_stop = len(self.ends) >= self.count
 
 
-def trainer(gan: GAN, dataset: Any, folder: Path, extra: list[Callback]) -> Trainer:
+def trainer(
+    gan: GAN, dataset: Any, folder: Path, extra: list[Callback], device: torch.device = CPU
+) -> Trainer:
     """As ``snlab fit`` makes it, with every measurement and logger, for a run of STEPS."""
     writer = RunWriter(folder)
     writer.write_config({})
@@ -47,7 +50,8 @@ def trainer(gan: GAN, dataset: Any, folder: Path, extra: list[Callback]) -> Trai
     return Trainer(
         max_steps=STEPS,
         max_epochs=-1,
-        accelerator="cpu",
+        accelerator=device.type,
+        devices=1,
         logger=[RunFolderLogger(writer), WandbMirror(WandbOptions(mode="offline"), folder, "benchmark", {})],
         callbacks=[
             *measurements(MeasureOptions(), gan, dataset, 0),
@@ -67,7 +71,7 @@ def lightning(count: int = 400) -> dict[str, float]:
     """Seconds that Lightning and the callbacks' waiting add to a step: measured where a step is short.
 
     The same network's step is timed bare and under the Trainer, no measurement falling in between. What is
-    added does not depend on the network.
+    added is work of the CPU and does not depend on the network.
     """
     data = build_data("mixture(kind=ring)")
     options = {"network": "mlp(width=8)", "batch_size": 4}
@@ -81,18 +85,16 @@ def lightning(count: int = 400) -> dict[str, float]:
     return {"bare": statistics.median(bare[20:]), "driven": statistics.median(driven[20:])}
 
 
-def measuring(dataset: str, network: str) -> dict[str, dict[str, float]]:
+def measuring(dataset: str, network: str, device: torch.device = CPU) -> dict[str, dict[str, float]]:
     """For each measurement: seconds of one on the real network, and how many a run of STEPS takes."""
     data = build_data(dataset)
-    gan = build_gan(list(data.sample_shape), network=network)
+    gan = build_gan(list(data.sample_shape), network=network).to(device)
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder, no_garbage_collection():
-        run = trainer(gan, data.dataset, Path(folder), [])
+        run = trainer(gan, data.dataset, Path(folder), [], device)
         for measurement in measurements(MeasureOptions(), gan, data.dataset, 0)[:-1]:
             measurement.measure(run, gan)  # the first of a run prepares what the others use
-            start = time.perf_counter()
-            log(run, measurement.measure(run, gan))
-            taken = time.perf_counter() - start
+            taken = seconds(lambda m=measurement: log(run, m.measure(run, gan)), device)
             count = sum(due(step, measurement.every, STEPS) for step in range(1, STEPS + 1))
             found[type(measurement).__name__] = {"seconds": taken, "count": count}
         for logger in run.loggers:

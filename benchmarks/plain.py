@@ -82,11 +82,12 @@ class PlainLoop:
         self.generator_optimizer.step()
 
     def latents(self) -> Tensor:
-        return torch.randn(self.batch_size, self.latent_dim, generator=self.streams["latents"])
+        latents = self.streams["latents"]
+        return torch.randn(self.batch_size, self.latent_dim, generator=latents, device=latents.device)
 
     def gradient_penalty(self, real: Tensor, fake: Tensor) -> Tensor:
         """E[(‖∇f(x̂)‖ - 1)²] between real and fake (Gulrajani et al. 2017, equation 3)."""
-        epsilon = torch.rand(len(real), 1, 1, 1, generator=self.streams["penalty"])
+        epsilon = torch.rand(len(real), 1, 1, 1, generator=self.streams["penalty"], device=real.device)
         between = (epsilon * real + (1 - epsilon) * fake).requires_grad_()
         (gradient,) = torch.autograd.grad(self.discriminator(between).sum(), between, create_graph=True)
         return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

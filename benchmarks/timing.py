@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+CPU = torch.device("cpu")
 VERSIONS = ("snlab", "torch", "pytorch-lightning", "numpy", "wandb")
 
 
@@ -30,14 +31,22 @@ def no_garbage_collection() -> Iterator[None]:
         gc.enable()
 
 
-def seconds(function: Callable[[], object]) -> float:
+def seconds(function: Callable[[], object], device: torch.device = CPU) -> float:
+    """Until ``device`` has done what the function asks of it."""
+    wait_for(device)
     start = time.perf_counter()
     function()
+    wait_for(device)
     return time.perf_counter() - start
 
 
+def wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def in_turn(
-    contenders: Mapping[str, Callable[[], None]], rounds: int, warm_up: int = 1
+    contenders: Mapping[str, Callable[[], None]], rounds: int, device: torch.device = CPU, warm_up: int = 1
 ) -> dict[str, list[float]]:
     """Seconds of every contender in every round; each round runs all, in alternating order.
 
@@ -49,7 +58,7 @@ def in_turn(
     with no_garbage_collection():
         for i in range(warm_up + rounds):
             for name in names if i % 2 == 0 else reversed(names):
-                taken = seconds(contenders[name])
+                taken = seconds(contenders[name], device)
                 if i >= warm_up:
                     timings[name].append(taken)
             gc.collect()
@@ -67,9 +76,10 @@ def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[f
     return [a / b for a, b in zip(numerators, denominators, strict=True)]
 
 
-def machine() -> dict[str, Any]:
+def machine(device: torch.device = CPU) -> dict[str, Any]:
     """Where this runs, and how busy it is."""
-    return {
+    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
+    return gpu | {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),

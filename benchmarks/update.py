@@ -9,6 +9,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from benchmarks.plain import PlainLoop
+from benchmarks.timing import CPU
 from snlab.core.random_streams import Streams, seeded
 from snlab.data import DataSet
 from snlab.gan import GAN
@@ -18,8 +19,11 @@ from snlab.training.build import build_gan
 Update = Callable[[], None]
 
 
-def direct(gan: GAN, dataset: DataSet) -> Update:
+def direct(gan: GAN, dataset: DataSet, device: torch.device = CPU) -> Update:
     """``gan``'s own training step without a Trainer: what Lightning would hand it, and no more."""
+    dataset = dataset.to(device)
+    gan.to(device).streams.place(device)
+    gan.loss_totals = gan.loss_totals.to(device)
     generator_optimizer = gan.generator_adam.optimizer(gan.generator)
     discriminator_optimizer = gan.adam.optimizer(gan.discriminator)
     schedulers = [LambdaLR(o, lambda _: 1.0) for o in (generator_optimizer, discriminator_optimizer)]
@@ -31,7 +35,7 @@ def direct(gan: GAN, dataset: DataSet) -> Update:
 
 
 def harness(
-    normalizer: str, dataset: DataSet, network: str, n_dis: int, batch_size: int
+    normalizer: str, dataset: DataSet, network: str, n_dis: int, batch_size: int, device: torch.device = CPU
 ) -> tuple[GAN, Update]:
     """snlab's GAN, and its update."""
     gan = build_gan(
@@ -41,11 +45,11 @@ def harness(
         n_dis=n_dis,
         batch_size=batch_size,
     )
-    return gan, direct(gan, dataset)
+    return gan, direct(gan, dataset, device)
 
 
 def plain(
-    normalizer: str, dataset: DataSet, network: str, n_dis: int, batch_size: int
+    normalizer: str, dataset: DataSet, network: str, n_dis: int, batch_size: int, device: torch.device = CPU
 ) -> tuple[PlainLoop, Update]:
     """The plain loop from the same initial weights and random numbers, and its update.
 
@@ -57,12 +61,14 @@ def plain(
     with seeded(0, "weights"):
         generator = architecture.generator(dataset.sample_shape)
         discriminator = architecture.discriminator(dataset.sample_shape)
+    streams = Streams(0, "data", "latents", "penalty")
+    streams.place(device)
     loop = PlainLoop(
-        generator,
-        discriminator,
+        generator.to(device),
+        discriminator.to(device),
         normalizer,
-        dataset,
-        Streams(0, "data", "latents", "penalty"),
+        dataset.to(device),
+        streams,
         latent_dim=architecture.latent_dim,
         n_dis=n_dis,
         batch_size=batch_size,

@@ -11,7 +11,6 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from snlab.core import names
 from snlab.core.distributed import all_gather, shard, world_size
@@ -21,6 +20,7 @@ from snlab.data import DataSet
 from snlab.losses import Loss
 from snlab.nn.conditional import given, judge
 from snlab.nn.evaluation import evaluating, frozen
+from snlab.nn.moving_average import MovingAverage
 from snlab.normalizers import Batch, Normalizer
 
 LOSSES = (names.LOSS_DISCRIMINATOR, names.LOSS_PENALTY, names.LOSS_GENERATOR)
@@ -120,7 +120,7 @@ class GAN(LightningModule):
         self.adam = adam or Adam()
         self.generator_adam = generator_adam or self.adam
         self.decay_from = decay_from
-        self.ema = _moving_average(generator, ema_decay) if ema_decay is not None else None
+        self.ema = MovingAverage(generator, ema_decay) if ema_decay is not None else None
         self.streams = Streams(seed, "data", "latents", "penalty")
         # Sums since the last log of LOSSES, and the steps summed: on the device, so that no step waits. Each
         # rank has its shard's, so this is no buffer: those are the same on all ranks.
@@ -160,7 +160,7 @@ class GAN(LightningModule):
         self.loss_totals[3] += 1
 
         if self.ema is not None:
-            self.ema.update_parameters(self.generator)
+            self.ema.update(self.generator)
         for scheduler in cast(list[LambdaLR], self.lr_schedulers()):
             scheduler.step()
 
@@ -250,8 +250,3 @@ def check_precision(precision: str | int | None) -> None:
     """
     if str(precision) not in ("None", "32", "32-true", "bf16", "bf16-mixed"):
         raise UserError(f"trainer.precision is {precision}; 32-true and bf16-mixed are supported")
-
-
-def _moving_average(generator: nn.Module, decay: float) -> AveragedModel:
-    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    return average.requires_grad_(False)

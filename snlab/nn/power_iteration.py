@@ -111,7 +111,7 @@ def in_its_own_precision(tensor: Tensor | LinearMap) -> AbstractContextManager[o
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
     """x / ‖x‖ and ‖x‖; zero where that is zero or no number."""
     length = torch.linalg.vector_norm(x, dim=0)
-    return torch.where(length > 0, x / length, 0), length
+    return (x / length).nan_to_num_(nan=0, posinf=0, neginf=0), length
 
 
 def _restart(u: Tensor) -> Tensor:
