@@ -9,7 +9,7 @@ from snlab.normalizers.before_activations import BeforeActivations
 from snlab.normalizers.normalizer import NORMALIZERS
 
 
-class BatchNorm(_BatchNorm):
+class AnyBatchNorm(_BatchNorm):
     """Torch's, of (B, C, ...) with any number of dimensions."""
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -17,7 +17,7 @@ class BatchNorm(_BatchNorm):
 
 
 @NORMALIZERS.register("batch_norm")
-class BatchNormalization(BeforeActivations):
+class BatchNorm(BeforeActivations):
     """Before every activation, scale each channel to mean 0 and variance 1 over the batch, and add a bias.
 
     The statistics are those of one forward pass: real and generated samples, which pass apart, are each
@@ -33,4 +33,4 @@ class BatchNormalization(BeforeActivations):
     child = "batch_norm"
 
     def layer(self, channels: int) -> nn.Module:
-        return BatchNorm(channels)
+        return AnyBatchNorm(channels)
