@@ -83,6 +83,8 @@ def test_a_quick_benchmark_keeps_the_whole_ones_file():
     assert result_file("2026-11-25", quick=False).name == "update-2026-11-25.json"
     assert result_file("2026-11-25", quick=True).name == "update-2026-11-25-quick.json"
     assert result_file("2026-11-25", True, "resnet").name == "update-resnet-2026-11-25-quick.json"
+    on_gpu = result_file("2026-11-25", quick=True, device=torch.device("cuda"))
+    assert on_gpu.name == "update-2026-11-25-cuda-quick.json"
     assert result_file("2026-11-25", quick=True).parent == result_file("2026-11-25", quick=False).parent
 
 
