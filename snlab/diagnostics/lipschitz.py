@@ -96,5 +96,9 @@ def bound(discriminator: nn.Module, norms: Mapping[str, float]) -> float:
 
 
 def is_bounded(discriminator: nn.Module) -> bool:
-    """Whether the layers' norms bound it: no layer divides by a statistic, as batch and layer norm do."""
-    return not any(isinstance(layer, SCALING) for layer in discriminator.modules())
+    """Whether the layers' norms bound it.
+
+    They do not where a layer divides by a statistic, as batch and layer norm do, nor where an instance's
+    forward pass is not its class's, as under gradient normalization.
+    """
+    return not any(isinstance(m, SCALING) or "forward" in vars(m) for m in discriminator.modules())

@@ -65,7 +65,7 @@ class StandardCNN(Network):
         ValueError: for an unknown variant, or a width or a latent_dim that is not positive.
     """
 
-    def __init__(self, width: float = 1.0, latent_dim: int = 128, variant: str = "paper") -> None:
+    def __init__(self, width: float = 1.0, latent_dim: int = 128, *, variant: str = "paper") -> None:
         check_positive("width", width)
         check_whole("latent_dim", latent_dim, least=1)
         if variant not in VARIANTS:

@@ -17,6 +17,7 @@ from snlab.networks import ResNet, StandardCNN
 from snlab.networks.resnet import ARCHITECTURES, blocks
 from snlab.nn.layers import weight_layers
 from snlab.nn.resampling import PooledConv2d, ResampledConv2d, UpsampledConv2d
+from snlab.normalizers import normalizer
 from snlab.normalizers.spectral_norm import SpectralNorm
 
 SHAPE = (2, 32, 32)
@@ -138,3 +139,10 @@ def test_no_bound_where_a_layer_scales_by_a_statistic(layer):
     network.leaky_relu1.add_module("norm", layer)
     assert not is_bounded(network)
     assert names.LIPSCHITZ_PRODUCT not in lipschitz(network, x, x, torch.zeros(4), found)
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "layer_norm", "gradient_normalization"])
+def test_so_do_the_normalizers_that_change_more_than_weights(name):
+    network = ResNet(width=0.02).discriminator(SHAPE)
+    assert is_bounded(SpectralNorm().attach(network))
+    assert not is_bounded(normalizer(name).attach(network))
