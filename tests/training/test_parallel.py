@@ -66,11 +66,12 @@ def tensors(state: dict[str, Any]) -> dict[str, torch.Tensor]:
 def test_two_processes_update_as_one_with_the_joined_batch(normalizer, alone, pair):
     """Weights, averages, batch statistics and power-iteration vectors, after three generator updates.
 
-    To 1e-10 in double precision. In single precision Adam makes a step of full length of a gradient that is
-    nothing but rounding, in one process as in two.
+    To 1e-9 in double precision: the gradient of a bias that batch norm takes away again is nothing but
+    rounding, of which Adam makes a step. In single precision it makes one of full length, in one process as
+    in two.
     """
     one, (first, second) = alone[normalizer], (result[normalizer] for result in pair)
-    torch.testing.assert_close(tensors(first["state"]), tensors(one["state"]), rtol=0, atol=1e-10)
+    torch.testing.assert_close(tensors(first["state"]), tensors(one["state"]), rtol=0, atol=1e-9)
     for name, value in tensors(first["state"]).items():
         assert torch.equal(value, second["state"][name]), f"{name} differs between processes"
     assert any(name.endswith(".u") for name in first["state"]) == normalizer.startswith("spectral_norm")
