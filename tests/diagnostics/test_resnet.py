@@ -62,6 +62,19 @@ def test_everything_measured_is_the_same_either_way():
         assert ours[name] == pytest.approx(value, rel=1e-9), name
 
 
+def test_a_pooled_convolution_is_divided_by_the_norm_that_is_measured():
+    """``spectral_norm(of=convolution)`` and the diagnostics mean one map: the 3 x 3 at the layer's size."""
+    torch.manual_seed(0)
+    chosen = normalizer("spectral_norm(of=convolution, iterations=200)")
+    network = chosen.attach(ResNet(width=0.03).discriminator(SHAPE).double())
+    x = torch.randn(1, *SHAPE, dtype=torch.float64)
+    network(x)
+    chosen.before_update(network)
+    found = sigma(network, x)
+    for name in weight_layers(network):
+        assert found[f"sigma/conv/{name}"] == pytest.approx(1, rel=1e-3), name
+
+
 @pytest.mark.parametrize("pools", [True, False])
 @pytest.mark.parametrize("channels", [(2, 2), (2, 3)])
 def test_a_blocks_bound_is_above_its_jacobians_norm(pools, channels):
