@@ -12,7 +12,8 @@ from snlab.networks import ResNet
 from snlab.networks.resnet import ARCHITECTURES, blocks
 from snlab.nn.layers import raw_weight, weights
 from snlab.nn.resampling import ResampledConv2d
-from snlab.normalizers import NORMALIZERS, normalizer
+from snlab.normalizers import normalizer
+from tests.variants import ALL
 
 SHAPE = (3, 32, 32)
 
@@ -65,7 +66,7 @@ def test_whole_networks(name: str) -> None:
         assert_equal_to_12_digits(three_orders(module, x), three_orders(one_after_the_other(module), x))
 
 
-@pytest.mark.parametrize("name", NORMALIZERS.names())
+@pytest.mark.parametrize("name", ALL)
 def test_under_every_normalizer(name: str) -> None:
     torch.manual_seed(0)
     chosen = normalizer(name)
