@@ -91,9 +91,7 @@ class DivideBySigma(Division):
         matrix = as_matrix_in_memory_order(weight.detach(), dim)
         if iterations is None:
             u, v = exact_singular_vectors(matrix)
-        elif (
-            initial_iterations is None or not weight.requires_grad
-        ):  # what is never trained has no later round
+        elif initial_iterations is None or not weight.requires_grad:  # the untrained has no later round
             u, v = leading_singular_vectors(matrix)
         else:
             start = F.normalize(torch.randn_like(matrix[:, 0]), dim=0)  # isotropic

@@ -28,7 +28,7 @@ class FrobeniusNorm(Reparametrization):
 
     Args:
         gain: learn one factor γ a layer, starting from the weight's largest singular value (equation 32,
-            Table 7); W / ‖W‖_F has a smaller one than 1, so a layer starts smaller than it was.
+            Table 7). That of W / ‖W‖_F is at most 1, so that a layer starts as large as it was or smaller.
     """
 
     scales = Scale.WHOLE

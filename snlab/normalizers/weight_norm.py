@@ -44,7 +44,8 @@ class WeightNorm(Reparametrization):
         gain: what is learned besides; the paper's comparison has nothing. ``true``: a factor for each row,
             starting from the row's norm, so that attaching leaves the layer's function as it was (Salimans
             and Kingma 2016). ``layer``: one factor γ for the whole weight, starting from its largest singular
-            value (equation 32). Which of the two Table 7 has, the paper does not say.
+            value (equation 32); with rows of norm 1 a layer starts as large as it was or larger. Which of
+            the two Table 7 has, the paper does not say.
     """
 
     def __init__(self, gain: bool | str = False) -> None:

@@ -49,6 +49,7 @@ def case(layer: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
     return layer.to(dtype)
 
 
+@pytest.mark.filterwarnings("ignore:Complex modules are", "ignore:Using padding=")
 @pytest.mark.parametrize(("layer", "shape"), CASES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_products_are_those_of_the_matrix(layer, shape, dtype):

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations, parametrize
 from snlab import SpectralNorm
 from snlab.nn.layers import as_matrix, estimated_sigma, output_dim, raw_weight
 from snlab.normalizers import normalizer
-from snlab.normalizers.spectral_norm import DivideBySigma
+from snlab.normalizers.division_by_sigma import DivideBySigma
 
 
 def with_gap(rows: int, columns: int, seed: int) -> torch.Tensor:
