@@ -75,13 +75,13 @@ def moved(images: Tensor, by: Tensor, flipped: Tensor) -> Tensor:
     >>> moved(image, torch.tensor([[0, 1]]), torch.tensor([False])).flatten()
     tensor([1., 0., 1., 2.])
     """
-    n, channels, height, width = images.shape
+    n, _, height, width = images.shape
     rows = _mirrored(torch.arange(height, device=images.device) - by[:, :1], height)  # (batch, H)
     columns = _mirrored(torch.arange(width, device=images.device) - by[:, 1:], width)  # (batch, W)
     columns = torch.where(flipped[:, None], columns.flip(1), columns)
-    sample = torch.arange(n, device=images.device)[:, None, None, None]
-    channel = torch.arange(channels, device=images.device)[:, None, None]
-    return images[sample, channel, rows[:, None, :, None], columns[:, None, None, :]]
+    sample = torch.arange(n, device=images.device)[:, None, None]
+    found = images.permute(0, 2, 3, 1)[sample, rows[:, :, None], columns[:, None, :]]  # (batch, H, W, C)
+    return torch.empty_like(images).copy_(found.permute(0, 3, 1, 2))  # laid out as they were
 
 
 def _mirrored(index: Tensor, size: int) -> Tensor:
