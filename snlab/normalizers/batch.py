@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from snlab.core.distributed import global_count, shard
 from snlab.nn.conditional import judge
 
 
@@ -37,6 +38,24 @@ class Batch:
     def judged(self, discriminator: Callable[..., Any], samples: Tensor) -> Tensor:
         """The discriminator's logits (batch,) of other samples in the places of these, with their labels."""
         return judge(discriminator, samples, self.labels)[0]
+
+    def draw(self, sampler: Callable[..., Tensor], *shape: int) -> Tensor:
+        """Random numbers for each sample, (batch, *shape): this rank's shard of those of the global batch.
+
+        Args:
+            sampler: ``torch.rand``, ``torch.randn``, or what else takes a size and their keywords.
+            shape: of what one sample gets.
+        """
+        size = (global_count(len(self.real)), *shape)
+        return shard(sampler(size, generator=self.stream, device=self.real.device, dtype=self.real.dtype))
+
+    def gradient(self, discriminator: Callable[..., Any], samples: Tensor) -> Tensor:
+        """The gradient of each logit of ``judged`` by its own sample, (batch, ...), with its graph."""
+        samples = samples.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(
+            self.judged(discriminator, samples).sum(), samples, create_graph=True
+        )
+        return gradient
 
     def logits(self, discriminator: Callable[..., Any]) -> tuple[Tensor, Tensor]:
         """The discriminator's logits of ``real`` and of ``fake``, each (batch,), with their graph."""

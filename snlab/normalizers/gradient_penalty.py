@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from snlab.core.checks import check_positive
-from snlab.core.distributed import global_count, shard
 from snlab.core.errors import nearest
 from snlab.normalizers.batch import Batch
 from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
@@ -42,11 +41,7 @@ class GradientPenalty(Normalizer):
 
     def penalty(self, discriminator: Callable[..., Any], batch: Batch) -> Tensor:
         real, fake = batch.real, batch.fake.to(batch.real.dtype)  # autocast's generator gives bfloat16
-        n = global_count(len(real))
-        epsilon = torch.rand(n, generator=batch.stream, device=real.device, dtype=real.dtype)
-        epsilon = shard(epsilon).view(-1, *[1] * (real.ndim - 1))  # (batch, 1, ...)
-        between = torch.lerp(fake, real, epsilon).requires_grad_()  # (batch, ...)
-        logits = batch.judged(discriminator, between)
-        (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
-        norm = gradient.flatten(1).norm(dim=1)  # (batch,)
+        epsilon = batch.draw(torch.rand, *[1] * (real.ndim - 1))  # (batch, 1, ...)
+        between = torch.lerp(fake, real, epsilon)  # (batch, ...)
+        norm = batch.gradient(discriminator, between).flatten(1).norm(dim=1)  # (batch,)
         return self.weight * EXCESS[self.kind](norm - self.target).square().mean()

@@ -144,13 +144,10 @@ PAIRS += [(variant, "gradient_penalty") for variant in VARIANTS]
 def test_composes_with_the_others(pair):
     chosen, discriminator = attached("+".join(pair))
     parts = [normalizer(name) for name in pair]
-    real, fake = batch()
     discriminator.eval()
-    alone = sum(
-        part.penalty(discriminator, Batch(real, fake, stream=torch.Generator().manual_seed(3)))
-        for part in parts
-    )
-    together = chosen.penalty(discriminator, Batch(real, fake, stream=torch.Generator().manual_seed(3)))
+    one_by_one, at_once = (Batch(*batch(), stream=torch.Generator().manual_seed(3)) for _ in range(2))
+    alone = sum(part.penalty(discriminator, one_by_one) for part in parts)  # one stream, in the order given
+    together = chosen.penalty(discriminator, at_once)
     torch.testing.assert_close(together, alone)
     discriminator.train()
     update(chosen, discriminator, torch.optim.SGD(discriminator.parameters(), lr=0.1))
@@ -161,9 +158,9 @@ def test_composes_with_the_others(pair):
 def test_survives_a_deep_copy(name):
     chosen, discriminator = attached(name)
     update(chosen, discriminator, torch.optim.SGD(discriminator.parameters(), lr=0.1), seed=1)
-    twin = copy.deepcopy(discriminator)
-    for module in (discriminator, twin):
-        update(chosen, module, torch.optim.SGD(module.parameters(), lr=0.1), seed=2)
+    other, twin = copy.deepcopy((chosen, discriminator))
+    for side, module in ((chosen, discriminator), (other, twin)):
+        update(side, module, torch.optim.SGD(module.parameters(), lr=0.1), seed=2)
     for key, value in discriminator.state_dict().items():
         assert torch.equal(value, twin.state_dict()[key]), key
 

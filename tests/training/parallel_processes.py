@@ -76,7 +76,8 @@ if __name__ == "__main__":
         gan = trained(normalizer, devices)
         rank = gan.trainer.global_rank
         own = gan.loss_totals.clone()
-        result = {"state": gan.state_dict(), "own_totals": own, "losses": gan.mean_losses()}
+        state = {**gan.state_dict(), **gan.normalizer.state_dict()}
+        result = {"state": state, "own_totals": own, "losses": gan.mean_losses()}
         torch.save(result, folder / f"{normalizer}-{rank}.pt")
     layers = {
         "images": batch_norm((6, 4, 3, 5), nn.BatchNorm2d(4)),

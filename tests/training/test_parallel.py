@@ -75,6 +75,7 @@ def test_two_processes_update_as_one_with_the_joined_batch(normalizer, alone, pa
     for name, value in tensors(first["state"]).items():
         assert torch.equal(value, second["state"][name]), f"{name} differs between processes"
     assert any(name.endswith(".u") for name in first["state"]) == normalizer.startswith("spectral_norm")
+    assert ("averages" in first["state"]) == (normalizer == "lecam")
 
 
 @pytest.mark.parametrize("normalizer", ALL)
