@@ -48,7 +48,7 @@ VARIANTS = {
 
 @NETWORKS.register("standard_cnn")
 class StandardCNN(Network):
-    """The paper's CNN (Table 3): seven convolutions and a dense layer against three deconvolutions.
+    """Seven convolutions and a dense layer against three deconvolutions (Miyato et al. 2018, Table 3).
 
     The paper's weights start as torch starts them. Activations work in place, which autograd allows (twice,
     too): a convolution's gradient needs its input and not its output.
