@@ -85,7 +85,7 @@ def test_the_settings_are_those_of_table_1():
 
 
 def test_the_methods_are_those_of_table_2():
-    """The rows of the standard CNN in Miyato et al. 2018, Table 2, those of twice as many updates left out."""
+    """The CNN's rows in Miyato et al. 2018, Table 2; those of twice as many updates are left out."""
     rows = [(row["normalizer"], row["loss"]) for row in choices("settings_photos", "model")]
     assert rows == [
         ("weight_clipping", "standard"),
