@@ -125,10 +125,9 @@ def _described(kind: str) -> list[str]:
             f"{name}: {(function.__doc__ or '').splitlines()[0]}" for name, function in sorted(made.items())
         ]
     with importing():
-        from snlab.training.registries import REGISTRIES
+        from snlab.training.registries import listed
 
-    registry = REGISTRIES[kind]
-    return [registry.describe(name) for name in registry.names()]
+    return listed(kind)
 
 
 def doctor(_: argparse.Namespace) -> int:

@@ -46,7 +46,7 @@ def standard_generator(fake_logits: Tensor, real_logits: Tensor | None = None) -
 
 @LOSSES.register("standard")
 def standard() -> Loss:
-    """Cross entropy of real against generated, the generator's side non-saturating (Eq. 15)."""
+    """Cross entropy, non-saturating in the generator (Goodfellow et al. 2014; Miyato et al. 2018, Eq. 15)."""
     return Loss(standard_discriminator, standard_generator)
 
 
@@ -65,7 +65,7 @@ def wasserstein_generator(fake_logits: Tensor, real_logits: Tensor | None = None
 
 @LOSSES.register("hinge")
 def hinge() -> Loss:
-    """Margin loss (Eq. 16 and 17)."""
+    """Margin loss (Lim and Ye 2017; Miyato et al. 2018, Eq. 16 and 17)."""
     return Loss(hinge_discriminator, wasserstein_generator)
 
 

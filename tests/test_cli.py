@@ -64,7 +64,7 @@ def test_importing_snlab_is_quick():
 )
 def test_list(kind, expected, capsys):
     assert main(["list", kind]) == 0
-    assert any(line.startswith(expected) for line in capsys.readouterr().out.splitlines())
+    assert any(line.strip().startswith(expected) for line in capsys.readouterr().out.splitlines())
 
 
 BAD = [

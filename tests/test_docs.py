@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from snlab.networks import NETWORKS
 from snlab.nn.layers import raw_weight, weight_layers
 from snlab.normalizers import NORMALIZERS, normalizer
 
@@ -32,7 +34,39 @@ def test_the_normalizer_of_the_guide_works(monkeypatch):
         torch.testing.assert_close(norms, torch.full_like(norms, 0.5))
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/metrics.md", "docs/extending.md"])
+def test_the_normalizers_that_are_shown_are_there_with_their_options():
+    text = (ROOT / "docs/normalizers.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    options = {name.strip(" `"): said for _, name, _, _, said, *_ in rows}
+    options["spectral_norm"] = "".join(line for line in text.splitlines() if line.startswith("- "))
+    assert len(options) > 10
+    for name, said in options.items():
+        known = inspect.signature(NORMALIZERS._factories[name]).parameters
+        shown = set(re.findall(r"`(\w+)", said)) - {"true", "layer", "none"}
+        assert shown == set(known), name
+    for shown in re.findall(r"`([a-z_0-9]+(?:\([^`]*\))?\+[^`]+)`", text):
+        normalizer(shown)
+
+
+def test_every_network_of_the_table_has_so_many_parameters():
+    text = (ROOT / "docs/networks.md").read_text()
+    rows = re.findall(
+        r"^\| `([^`]+)` \|.*\| ([\d,]+) and ([\d,]+)(?: \((\d+) x \d+\))? \|$", text, re.MULTILINE
+    )
+    assert len(rows) == 6
+    for name, *counts, side in rows:
+        network, shape = NETWORKS.build(name), (3, int(side or 32), int(side or 32))
+        with torch.device("meta"):
+            made = network.generator(shape), network.discriminator(shape)
+        assert [sum(p.numel() for p in module.parameters()) for module in made] == [
+            int(count.replace(",", "")) for count in counts
+        ], name
+
+
+DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_linked_file_is_there(name):
     text = (ROOT / name).read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", text):

@@ -19,7 +19,7 @@ LARGEST_LOG_SCALE = 0.5
 
 @NETWORKS.register("flow")
 class Flow(Network):
-    """A normalizing flow, whose density is exact, against mlp's discriminator; for vectors.
+    """A RealNVP, whose density is exact, against mlp's discriminator; for vectors (Dinh et al. 2017).
 
     Args:
         width: units of each of a coupling's two hidden layers.

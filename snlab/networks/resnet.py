@@ -63,7 +63,7 @@ ARCHITECTURES = {
 
 @NETWORKS.register("resnet")
 class ResNet(Network):
-    """The paper's ResNets (Tables 4 to 8), for images: cifar10, stl10, imagenet, wgan_gp.
+    """Residual networks: cifar10, stl10, imagenet, wgan_gp (Miyato et al. 2018, Tables 4 to 8).
 
     Args:
         architecture: the table: cifar10 (Table 4), stl10 (Table 5), imagenet (Table 6) or wgan_gp, the

@@ -48,7 +48,7 @@ VARIANTS = {
 
 @NETWORKS.register("standard_cnn")
 class StandardCNN(Network):
-    """The paper's CNN (Table 3): seven convolutions and a dense layer against three deconvolutions.
+    """Seven convolutions and a dense layer against three deconvolutions (Miyato et al. 2018, Table 3).
 
     The paper's weights start as torch starts them. Activations work in place, which autograd allows (twice,
     too): a convolution's gradient needs its input and not its output.
@@ -60,19 +60,30 @@ class StandardCNN(Network):
             a slope of 0.2 for 0.1, widens in the discriminator's 4 x 4 convolutions, has batch norm and ReLU
             after the generator's dense layer, latents from uniform(-1, 1), and weights that start from
             N(0, 0.02²).
+        last_width: multiplies once more the channels into and out of the discriminator's last convolution,
+            whose output is the last feature map (Figure 4).
 
     Raises:
         ValueError: for an unknown variant, or a width or a latent_dim that is not positive.
     """
 
-    def __init__(self, width: float = 1.0, latent_dim: int = 128, *, variant: str = "paper") -> None:
+    def __init__(
+        self,
+        width: float = 1.0,
+        latent_dim: int = 128,
+        *,
+        variant: str = "paper",
+        last_width: float = 1.0,
+    ) -> None:
         check_positive("width", width)
+        check_positive("last_width", last_width)
         check_whole("latent_dim", latent_dim, least=1)
         if variant not in VARIANTS:
             raise ValueError(f"unknown variant {variant!r}; {nearest(str(variant), VARIANTS)}")
         self.width = width
         self.latent_dim = latent_dim
         self.variant = variant
+        self.last_width = last_width
 
     def generator(self, sample_shape: tuple[int, ...]) -> nn.Module:
         """A new generator, latents (B, latent_dim) -> images (B, C, H, W) in [-1, 1]."""
@@ -104,7 +115,8 @@ class StandardCNN(Network):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         rows = zip(variant.channels, CONVOLUTIONS, strict=True)
         for i, (wide, (kernel, stride)) in enumerate(rows, start=1):
-            outer = self._channels(wide)
+            last = i >= len(CONVOLUTIONS) - 1  # the two whose output goes into or comes out of the last one
+            outer = self._channels(wide * self.last_width if last else wide)
             layers[f"conv{i}"] = nn.Conv2d(inner, outer, kernel, stride=stride, padding=1)
             layers[f"leaky_relu{i}"] = nn.LeakyReLU(variant.slope, inplace=True)
             inner = outer
@@ -113,7 +125,7 @@ class StandardCNN(Network):
         layers["logit"] = nn.Flatten(0)  # (B, 1) -> (B,)
         return _started(nn.Sequential(layers), variant.std)
 
-    def _channels(self, channels: int) -> int:
+    def _channels(self, channels: float) -> int:
         return max(1, round(self.width * channels))
 
 

@@ -18,13 +18,13 @@ class AnyBatchNorm(_BatchNorm):
 
 @NORMALIZERS.register("batch_norm")
 class BatchNorm(BeforeActivations):
-    """Before every activation, scale each channel to mean 0 and variance 1 over the batch, and add a bias.
+    """Before every activation, each channel has mean 0, variance 1 in a batch (Ioffe and Szegedy 2015).
 
-    The statistics are those of one forward pass: real and generated samples, which pass apart, are each
-    scaled by their own. So no logit is a function of its own sample alone, and a gradient penalty's or
-    gradient normalization's gradient is none of a single sample's logit (Gulrajani et al. 2017, section 4).
-    Its state is the running averages, which every forward pass in training mode moves, those of real,
-    generated and interpolated samples alike; in evaluation they are the statistics.
+    A bias is added. The statistics are those of one forward pass: real and generated samples, which pass
+    apart, are each scaled by their own. So no logit is a function of its own sample alone, and a gradient
+    penalty's or gradient normalization's gradient is none of a single sample's logit (Gulrajani et al. 2017,
+    section 4). Its state is the running averages, which every forward pass in training mode moves, those of
+    real, generated and interpolated samples alike; in evaluation they are the statistics.
 
     Args:
         gain: learn a factor for each channel, from 1; the paper's comparison has none.

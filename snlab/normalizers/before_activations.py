@@ -46,6 +46,7 @@ class BeforeActivations(Normalizer):
             any case, from 0.
     """
 
+    group = "layers"
     child: ClassVar[str]
     """The inserted layer's name within its activation, and the normalizer's own."""
 

@@ -22,9 +22,10 @@ class DivideByFrobeniusNorm(nn.Module):
 
 @NORMALIZERS.register("frobenius_norm")
 class FrobeniusNorm(Reparametrization):
-    """Scale every weight to Frobenius norm 1, so that its squared singular values sum to 1 (Eq. 26).
+    """Scale every weight to Frobenius norm 1 (Miyato et al. 2018, Eq. 26).
 
-    It keeps no state. Its largest singular value lies between 1 / √rank and 1.
+    Its squared singular values then sum to 1. It keeps no state. Its largest singular value lies between 1 /
+    √rank and 1.
 
     Args:
         gain: learn one factor γ a layer, starting from the weight's largest singular value (equation 32,

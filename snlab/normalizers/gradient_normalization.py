@@ -15,7 +15,7 @@ from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
 
 @NORMALIZERS.register("gradient_normalization")
 class GradientNormalization(Normalizer):
-    """Have the discriminator give f / (‖∇f‖ + |f|), whose gradient is at most 1 where f is piecewise linear.
+    """Give f / (‖∇f‖ + |f|), of gradient at most 1 where f is piecewise linear (Wu et al. 2021).
 
     ∇f is with respect to the input, and the new gradient's norm is (‖∇f‖ / (‖∇f‖ + |f|))², wherever ∇f is
     constant nearby: with ReLU or leaky ReLU everywhere but where two linear pieces meet, at which the values
@@ -26,6 +26,8 @@ class GradientNormalization(Normalizer):
     penalty beside it takes a third derivative. Each logit has to be a function of its own sample alone, which
     with batch norm in training it is not.
     """
+
+    group = "functions"
 
     def check(self, discriminator: nn.Module) -> None:
         if "forward" in vars(discriminator):

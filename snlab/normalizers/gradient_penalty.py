@@ -20,15 +20,17 @@ EXCESS: dict[str, Callable[[Tensor], Tensor]] = {"two_sided": lambda x: x, "one_
 
 @NORMALIZERS.register("gradient_penalty")
 class GradientPenalty(Normalizer):
-    """Add λ E[(‖∇f(x̂)‖ - 1)²] to the loss, x̂ uniform on the line from a generated to a real sample.
+    """Add λ E[(‖∇f(x̂)‖ - 1)²] to the loss, x̂ between a fake and a real sample (Gulrajani et al. 2017).
 
-    It keeps no state.
+    x̂ is uniform on the line from a generated to a real sample. It keeps no state.
 
     Args:
         weight: λ.
         kind: ``two_sided``, or ``one_sided`` where only norms above the target are penalised.
         target: the norm that is wanted.
     """
+
+    group = "penalties"
 
     def __init__(self, weight: float = 10.0, kind: str = "two_sided", target: float = 1.0) -> None:
         check_positive("weight", weight, or_zero=True)

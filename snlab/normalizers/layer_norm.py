@@ -10,10 +10,10 @@ from snlab.normalizers.normalizer import NORMALIZERS
 
 @NORMALIZERS.register("layer_norm")
 class LayerNorm(BeforeActivations):
-    """Before every activation, scale each sample to mean 0 and variance 1 over (C, H, W), and add a bias.
+    """Before every activation, each sample has mean 0, variance 1 over (C, H, W) (Ba et al. 2016).
 
-    Over the features of vectors. The bias is one a channel, as is the gain. It keeps no state and is the same
-    in evaluation.
+    Over the features of vectors. The bias that is added is one a channel, as is the gain. It keeps no state
+    and is the same in evaluation.
 
     Args:
         gain: learn a factor for each channel, from 1; the paper's comparison has none.

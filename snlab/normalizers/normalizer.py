@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import IntFlag
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,15 @@ from snlab.nn import layers
 from snlab.normalizers.batch import Batch
 
 NORMALIZERS: Registry[Normalizer] = Registry("normalizer")
+
+Group = Literal["", "weights", "layers", "penalties", "functions"]
+GROUPS: dict[Group, str] = {  # as they are listed, with what each is
+    "": "",
+    "weights": "what a layer multiplies by is set, bounded or initialised",
+    "layers": "inserted before each activation",
+    "penalties": "added to the discriminator's loss",
+    "functions": "the discriminator's logit is made another function of its input",
+}
 
 
 class Scale(IntFlag):
@@ -45,6 +54,9 @@ class Normalizer:
 
     scales = Scale.NOTHING
     """What of each weight it sets the scale of, so that a composition in which that is lost is refused."""
+
+    group: Group = ""
+    """Under which of ``GROUPS`` it is listed; under none, before them all, unless it says so."""
 
     def check(self, discriminator: nn.Module) -> None:
         """UserError where ``attach`` would refuse ``discriminator``; called before anything is changed."""

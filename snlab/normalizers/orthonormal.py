@@ -15,11 +15,12 @@ from snlab.normalizers.reparametrization import check_settled
 
 @NORMALIZERS.register("orthonormal")
 class Orthonormal(Normalizer):
-    """Start every weight orthonormal, and add λ Σ ‖WᵀW - I‖² to the loss (Frobenius norm, equation 14).
+    """Start every weight orthonormal, and add λ Σ ‖WᵀW - I‖² to the loss (Brock et al. 2016).
 
-    The Gram matrix is the smaller one, WWᵀ where W is wide: the other cannot reach I, and its penalty is
-    the same but for a constant. W is the weight that the layer multiplies by; where another normalizer
-    computes that, what starts orthonormal is the parameter it is computed from. It keeps no state.
+    It is equation 14 of Miyato et al. 2018, in the Frobenius norm. The Gram matrix is the smaller one, WWᵀ
+    where W is wide: the other cannot reach I, and its penalty is the same but for a constant. W is the weight
+    that the layer multiplies by; where another normalizer computes that, what starts orthonormal is the
+    parameter it is computed from. It keeps no state.
 
     Args:
         weight: λ; 0 for no penalty. Miyato et al. print none: this is the one in the code of Brock et al.,
@@ -27,6 +28,8 @@ class Orthonormal(Normalizer):
         initialise: at ``attach``, replace each weight by the orthonormal matrix that is nearest to it (its
             polar factor), which of Gaussian weights is uniform over such matrices (Saxe et al. 2014).
     """
+
+    group = "weights"
 
     def __init__(self, weight: float = 0.001, initialise: bool = True) -> None:
         check_positive("weight", weight, or_zero=True)

@@ -50,6 +50,8 @@ class Reparametrization(Normalizer):
     dimensions or more is left as it is and named in a warning.
     """
 
+    group = "weights"
+
     @abstractmethod
     def parametrizations(self, weight: Tensor, layer: nn.Module) -> Sequence[nn.Module]:
         """What maps the parameter to the weight that ``layer`` multiplies by, step by step.

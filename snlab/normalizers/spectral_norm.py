@@ -130,7 +130,7 @@ def spectral_norm(
     scale: float = 1.0,
     gain: bool = False,
 ) -> SpectralNorm:
-    """Divide each weight by its largest singular value, estimated by power iteration (Algorithm 1).
+    """Divide each weight by its largest singular value, by power iteration (Miyato et al. 2018, Alg. 1).
 
     By its name it starts as in the paper: from a random u, without a round before training.
     """

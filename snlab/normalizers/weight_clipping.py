@@ -18,16 +18,18 @@ LAYERS: dict[str, tuple[type[nn.Module], ...]] = {"convolutions": CONVOLUTIONS, 
 
 @NORMALIZERS.register("weight_clipping")
 class WeightClipping(Normalizer):
-    """Clip every entry of the weights to [-c, c] after each update; biases are left alone.
+    """Clip every entry of the weights to [-c, c] after each update (Arjovsky et al. 2017).
 
-    What is clipped is the parameter that the optimizer moves, and not before its first step, as in Algorithm
-    1 of Arjovsky et al. 2017. It keeps no state.
+    Biases are left alone. What is clipped is the parameter that the optimizer moves, and not before its first
+    step, as in Algorithm 1 of Arjovsky et al. 2017. It keeps no state.
 
     Args:
         c: the largest absolute value that an entry keeps.
         layers: ``convolutions``, transposed ones among them, as in the paper's comparison; or ``all``, the
             dense, recurrent, embedding and attention layers' weights too.
     """
+
+    group = "weights"
 
     def __init__(self, c: float = 0.01, layers: str = "convolutions") -> None:
         check_positive("c", c)

@@ -36,9 +36,9 @@ class DivideByRowNorms(nn.Module):
 
 @NORMALIZERS.register("weight_norm")
 class WeightNorm(Reparametrization):
-    """Scale each row of every weight to norm 1, so that its squared singular values sum to C_out (Eq. 27).
+    """Scale each row of every weight to norm 1 (Salimans and Kingma 2016; no gain, as Miyato et al. 2018).
 
-    It keeps no state.
+    The squared singular values of a weight then sum to C_out (equation 27). It keeps no state.
 
     Args:
         gain: what is learned besides; the paper's comparison has nothing. ``true``: a factor for each row,

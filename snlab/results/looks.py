@@ -19,6 +19,11 @@ FIXED = {
     "gradient_penalty": "#009E73",
     "spectral_norm": "#0072B2",
 }
+# The rest of the palette is handed out in this order: those of one table have the most distinct of it.
+NAMED = (
+    *("layer_norm", "batch_norm", "weight_clipping", "orthonormal", "frobenius_norm"),  # of the paper
+    *("r1", "gradient_normalization", "lecam", "dragan", "consistency", "r2", "spectral_regularization"),
+)
 # The rest of theirs, then from Tol's muted scheme, for every other normalizer.
 OTHERS = ("#D55E00", "#CC79A7", "#56B4E9", "#882255", "#332288", "#999933", "#AA4499", "#661100", "#DDCC77")
 # What tells lines apart where colours cannot, in grey print or when they are used up: a dash and a marker.
@@ -41,14 +46,16 @@ def colour(spec: str) -> str:
     >>> colour("spectral_norm"), colour("layer_norm") == colour("layer_norm")
     ('#0072B2', True)
     """
-    return FIXED.get(spec.strip()) or OTHERS[_preferred(spec)]
+    known = KNOWN.get(spec.strip())
+    return known.colour if known else OTHERS[_preferred(spec)]
 
 
 def palette(specs: Iterable[str]) -> dict[str, Look]:
     """The looks of several normalizers, no two alike for up to 52 of them.
 
-    Who comes later by name yields. A variant takes its normalizer's own colour where the plain one is not
-    among them. The main comparison is solid; the less distinct colours are dashed as well.
+    A normalizer of the package has the same look everywhere, and so has a variant where the plain one is not
+    among them. Among others, who comes later by name yields. The main comparison is solid; the less distinct
+    colours are dashed as well.
 
     >>> [look.colour for look in palette(["none", "weight_norm(gain=true)"]).values()]
     ['#666666', '#E69F00']
@@ -70,15 +77,21 @@ def palette(specs: Iterable[str]) -> dict[str, Look]:
 
 
 def _own(spec: str, wanted: list[str]) -> Look | None:
-    """The fixed colour of the main comparison, and of a variant where the plain normalizer is not there."""
+    """The look of a normalizer of the package, and of a variant where the plain normalizer is not there."""
     name = _name(spec)
-    return Look(FIXED[name]) if name in FIXED and (spec == name or name not in wanted) else None
+    return KNOWN.get(name) if spec == name or name not in wanted else None
 
 
 def _other(index: int, again: int) -> Look:
     """One of OTHERS; three of them are solid, three dashed, three dotted, and when used again the next."""
     kind = (index // 3 + again) % 4
     return Look(OTHERS[index], LINES[kind], MARKERS[kind])
+
+
+KNOWN = {
+    **{name: Look(colour) for name, colour in FIXED.items()},
+    **{name: _other(place % len(OTHERS), place // len(OTHERS)) for place, name in enumerate(NAMED)},
+}
 
 
 def _name(spec: str) -> str:

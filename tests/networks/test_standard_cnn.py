@@ -161,6 +161,23 @@ def test_width_multiplies_the_channels(width: float) -> None:
     assert [m.out_channels for m in generator if isinstance(m, nn.ConvTranspose2d)] == expected
 
 
+@pytest.mark.parametrize("last_width", [0.5, 4])
+def test_last_width_multiplies_the_channels_on_both_sides_of_the_last_convolution(last_width: float) -> None:
+    """Figure 4: input and output of the last convolution, in every variant; the generator stays."""
+    network = StandardCNN(width=0.25, last_width=last_width)
+    discriminator = network.discriminator((1, 16, 16))
+    channels = [(1, 16), (16, 16), (16, 32), (32, 32), (32, 64)]
+    channels += [(64, int(64 * last_width)), (int(64 * last_width), int(128 * last_width))]
+    convolutions = [m for m in discriminator if isinstance(m, nn.Conv2d)]
+    assert [(m.in_channels, m.out_channels) for m in convolutions] == channels
+    assert discriminator.dense.in_features == channels[-1][1] * 2 * 2
+    assert parameters(network.generator((1, 16, 16))) == parameters(
+        StandardCNN(width=0.25).generator((1, 16, 16))
+    )
+    released = StandardCNN(last_width=last_width, variant="released").discriminator((1, 8, 8))
+    assert released.conv7.weight.shape[:2] == (int(512 * last_width),) * 2
+
+
 def test_no_layer_is_left_without_channels() -> None:
     narrow = StandardCNN(width=0.001)
     assert narrow.discriminator((1, 8, 8))(narrow.generator((1, 8, 8))(torch.randn(2, 128))).shape == (2,)
@@ -192,6 +209,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     ("options", "message"),
     [
         ("width=0", "width wants a finite number above 0, got 0"),
+        ("last_width=0", "last_width wants a finite number above 0, got 0"),
         ("width=wide", "width wants a finite number above 0, got 'wide'"),
         ("latent_dim=0", "latent_dim wants a whole number of at least 1, got 0"),
         ("variant=release", "unknown variant 'release'; did you mean 'released'?"),

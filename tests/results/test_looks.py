@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from snlab.normalizers import NORMALIZERS
 from snlab.results import looks
 
 
@@ -11,7 +12,7 @@ def test_the_main_comparison_has_fixed_distinct_colours() -> None:
 
 
 def test_other_specs_keep_their_colour_in_every_process() -> None:
-    specs = ["layer_norm", "gradient_penalty(weight=1)", "spectral_norm+gradient_penalty"]
+    specs = ["mine", "gradient_penalty(weight=1)", "spectral_norm+gradient_penalty"]
     code = f"from snlab.results.looks import colour; print([colour(s) for s in {specs}])"
     seen = {
         subprocess.run(
@@ -41,6 +42,25 @@ def test_lines_and_markers_join_the_colours_where_those_are_hard_to_tell_or_used
     )  # the dots differ as the lines do
     twelve = looks.palette([*looks.ORDER, *(f"layer_norm(eps={n})" for n in range(8))])
     assert len({look.line for look in twelve.values()}) >= 3
+
+
+def test_a_normalizer_of_the_package_looks_the_same_in_every_figure() -> None:
+    together = looks.palette([*looks.ORDER, *looks.NAMED])
+    assert len(set(together.values())) == len(together) == 16
+    assert len({(look.colour, look.marker) for look in together.values()}) == 16
+    for name, look in together.items():
+        assert (
+            look == looks.palette([name])[name] == looks.palette([f"{name}(option=1)"])[f"{name}(option=1)"]
+        )
+        assert look == looks.palette([name, "mine", f"{name}(option=1)"])[name]
+        assert look.colour == looks.colour(name)
+    table_2 = [*looks.ORDER, *looks.NAMED[:5]]
+    assert len({together[name].colour for name in table_2}) == 9
+
+
+def test_every_registered_normalizer_and_its_variants_are_told_apart() -> None:
+    specs = [spec for name in NORMALIZERS.names() for spec in (name, f"{name}(option=1)")]
+    assert len(set(looks.palette(specs).values())) == len(specs)
 
 
 def test_a_variant_has_its_normalizers_colour_where_the_plain_one_is_absent() -> None:

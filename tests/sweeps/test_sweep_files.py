@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
+from snlab.core.registry import parse
 from snlab.core.resources import headline, sweeps
 from snlab.sweeps.check import check, mirrored, plan
 from snlab.sweeps.document import read_sweep
 from snlab.training.arguments import FitCLI
+from snlab.training.asked import leaves
 
 pytestmark = pytest.mark.slow
 
@@ -49,13 +52,11 @@ def test_every_trial_has_a_run_of_its_own_as_wandb_would_pass_it(name, tmp_path:
         assert trial.arguments[start : start + len(words)] == words
         settings = FitCLI(words).settings
         for key, value in trial.configuration.items():
-            if key != "config":
-                assert at(settings, key) == value
-            elif isinstance(value, str):
+            if key == "config" and isinstance(value, str):
                 assert settings["data"] == FitCLI([f"--config={value}"]).settings["data"]
             else:
-                assert settings["model"]["n_dis"] == value["model"]["n_dis"]
-                assert settings["model"]["adam"] == value["model"]["adam"]
+                asked = dict(leaves(value if key == "config" else {key: value}))
+                assert {path: at(settings, path) for path in asked} == asked
 
 
 def at(settings, key: str):
@@ -64,11 +65,15 @@ def at(settings, key: str):
     return settings
 
 
+def choices(sweep: str, parameter: str) -> list[Any]:
+    (found,) = [p for p in read_sweep(sweep).parameters if p.name == parameter]
+    return list(found.choices)
+
+
 def test_the_settings_are_those_of_table_1():
     """α, β1, β2 and n_dis of Miyato et al. 2018, Table 1, A to F."""
-    sweep = read_sweep("settings_photos")
-    (parameter,) = [p for p in sweep.parameters if p.name == "config"]
-    rows = [(*v["model"]["adam"].values(), v["model"]["n_dis"]) for v in parameter.choices]
+    models = [value["model"] for value in choices("settings_photos", "config")]
+    rows = [(*model["adam"].values(), model["n_dis"]) for model in models]
     assert rows == [
         (0.0001, 0.5, 0.9, 5),
         (0.0001, 0.5, 0.999, 1),
@@ -77,3 +82,49 @@ def test_the_settings_are_those_of_table_1():
         (0.001, 0.5, 0.999, 5),
         (0.001, 0.9, 0.999, 5),
     ]
+
+
+def test_the_methods_are_those_of_table_2():
+    """The CNN's rows in Miyato et al. 2018, Table 2; those of twice as many updates are left out."""
+    rows = [(row["normalizer"], row["loss"]) for row in choices("settings_photos", "model")]
+    assert rows == [
+        ("weight_clipping", "standard"),
+        ("gradient_penalty", "standard"),
+        ("gradient_penalty", "wasserstein"),
+        ("batch_norm", "standard"),
+        ("layer_norm", "standard"),
+        ("weight_norm", "standard"),
+        ("orthonormal", "standard"),
+        ("spectral_norm", "standard"),
+        ("spectral_norm", "hinge"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "rows"),
+    [
+        ("table7_photos", [("cnn", n) for n in ("", "frobenius_norm", "weight_norm", "spectral_norm")]),
+        ("table7_photos", [("resnet", ""), ("resnet", "spectral_norm"), ("resnet 1.5", "spectral_norm")]),
+        ("table8_photos", [("resnet", ""), ("resnet", "spectral_norm"), ("resnet 1.5", "spectral_norm")]),
+    ],
+)
+def test_the_weights_are_those_of_tables_7_and_8(sweep, rows):
+    """Each with a gradient penalty, and with a learned gain where they are normalized."""
+    found = []
+    for row in choices(sweep, "model"):
+        (network,) = parse(row["network"])
+        *normalizers, last = parse(row["normalizer"])
+        assert str(last) == "gradient_penalty"
+        assert all(n.options["gain"] in (True, "layer") for n in normalizers)
+        assert (network.options.get("conditional") == "auxiliary_classifier") == (sweep == "table8_photos")
+        assert network.options.get("architecture", "wgan_gp") == "wgan_gp"
+        width = f" {network.options['width_d']}" if "width_d" in network.options else ""
+        kind = network.name.removeprefix("standard_") + width
+        found.append((kind, "+".join(n.name for n in normalizers)))
+    assert [row for row in found if row[0].startswith(rows[0][0])] == rows
+
+
+def test_the_widths_and_the_updates_are_those_of_figures_4_and_11():
+    networks = [parse(name)[0].options for name in choices("width_photos", "model.network")]
+    assert [options.get("last_width", 1) for options in networks] == [0.5, 1, 2, 4, 6, 8]
+    assert choices("n_dis_photos", "model.n_dis") == [1, 2, 5, 10, 20]

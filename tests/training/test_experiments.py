@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from snlab.core.resources import experiment, experiments, headline
+from snlab.nn.conditional import judge
 from snlab.tracking.run_folder import Run
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,9 @@ def test_every_experiment_builds(name):
         for key, value in values.items() if isinstance(values, dict) else [(None, values)]:
             assert (settings[group] if key is None else settings[group][key]) == value
     cli.build()
-    assert cli.model.discriminator(cli.datamodule.dataset.heldout[:2].float()).shape == (2,)
+    data = cli.datamodule.dataset
+    labels = data.heldout_labels[:2] if cli.model.classes else None
+    assert judge(cli.model.discriminator, data.heldout[:2].float(), labels)[0].shape == (2,)
 
 
 @pytest.mark.parametrize(
