@@ -30,6 +30,8 @@ class Consistency(Normalizer):
         noise: standard deviation of what is added to vectors.
     """
 
+    group = "penalties"
+
     def __init__(self, weight: float = 10.0, shift: int = 4, flip: bool = True, noise: float = 0.05) -> None:
         check_positive("weight", weight, or_zero=True)
         check_whole("shift", shift, least=0)

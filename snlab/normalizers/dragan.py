@@ -28,6 +28,8 @@ class Dragan(Normalizer):
         target: k, the norm that is wanted.
     """
 
+    group = "penalties"
+
     def __init__(self, weight: float = 10.0, spread: float = 0.5, target: float = 1.0) -> None:
         check_positive("weight", weight, or_zero=True)
         check_positive("spread", spread, or_zero=True)

@@ -28,6 +28,8 @@ class LeCam(Normalizer):
         decay: of the averages, 0.99 in the paper: what an update leaves of what they were.
     """
 
+    group = "penalties"
+
     def __init__(self, weight: float = 0.3, decay: float = 0.99) -> None:
         check_positive("weight", weight, or_zero=True)
         check_positive("decay", decay, or_zero=True)

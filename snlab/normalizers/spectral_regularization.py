@@ -29,6 +29,8 @@ class SpectralRegularization(Normalizer):
         iterations: rounds of power iteration in each discriminator update.
     """
 
+    group = "penalties"
+
     def __init__(self, weight: float = 0.01, iterations: int = 1) -> None:
         check_positive("weight", weight, or_zero=True)
         check_whole("iterations", iterations, least=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -15,13 +16,15 @@ from snlab.normalizers.normalizer import NORMALIZERS, Normalizer
 class ZeroCenteredPenalty(Normalizer):
     """(γ/2) E[‖∇f(x)‖²] over the samples that ``where`` takes from a batch."""
 
+    group = "penalties"
+
     def __init__(self, weight: float = 10.0) -> None:
         check_positive("weight", weight, or_zero=True)
         self.weight = weight
 
+    @abstractmethod
     def where(self, batch: Batch) -> Tensor:
         """The samples at which the gradient is taken, (batch, ...)."""
-        raise NotImplementedError
 
     def penalty(self, discriminator: Callable[..., Any], batch: Batch) -> Tensor:
         gradient = batch.gradient(discriminator, self.where(batch))  # (batch, ...)
