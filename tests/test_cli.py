@@ -55,7 +55,7 @@ def test_importing_snlab_is_quick():
     [
         ("normalizers", "spectral_norm(iterations=1, initial_iterations=0, "),
         ("losses", "hinge: "),
-        ("networks", "standard_cnn(width=1.0, latent_dim=128, variant=paper): "),
+        ("networks", "standard_cnn(width=1.0, latent_dim=128, "),
         ("datasets", "mixture("),
         ("experiments", "digits_spectral_norm: "),
         ("tables", "normalizers: "),
