@@ -42,8 +42,9 @@ class Sigma(Measurement):
         assert isinstance(discriminator, nn.Module)
         probe = self.probe.to(module.device)
         spectra = layer_spectra(discriminator)
-        sigmas = sigma(discriminator, probe.heldout, spectra)
-        fake = generate_trained(module, probe.latents[:GRADIENT_POINTS])
         real, epsilon = probe.heldout[:GRADIENT_POINTS], probe.epsilon[:GRADIENT_POINTS]
-        steepness = lipschitz(discriminator, real, fake, epsilon, sigmas)
+        labels = None if probe.heldout_labels is None else probe.heldout_labels[:GRADIENT_POINTS]
+        sigmas = sigma(discriminator, real, spectra, labels)
+        fake = generate_trained(module, probe.latents[:GRADIENT_POINTS], labels)
+        steepness = lipschitz(discriminator, real, fake, epsilon, sigmas, labels)
         return {**sigmas, **spectrum(discriminator, spectra), **steepness}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
+from snlab.nn.conditional import given
 from snlab.nn.resampling import PooledConv2d, UpsampledConv2d
 
 POOLING_NORM = 0.5  # of a 2 x 2 mean, as a linear map: the mean of four entries is at most half their norm
@@ -26,7 +27,7 @@ def glorot(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
 class GeneratorBlock(nn.Module):
     """Twice the size: BN, ReLU, upsampling, 3 x 3, BN, ReLU, 3 x 3, and a 1 x 1 shortcut.
 
-    Maps (B, inner, H, W) to (B, outer, 2H, 2W).
+    Maps (B, inner, H, W), and labels (B,) where its normalization takes them, to (B, outer, 2H, 2W).
 
     Args:
         inner, outer: channels.
@@ -47,9 +48,9 @@ class GeneratorBlock(nn.Module):
         glorot(self.conv2, math.sqrt(2))
         glorot(self.shortcut)
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(self.relu1(self.norm1(x)))  # (B, outer, 2H, 2W)
-        h = self.conv2(self.relu2(self.norm2(h)))
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        h = self.conv1(self.relu1(given(self.norm1, x, labels)))  # (B, outer, 2H, 2W)
+        h = self.conv2(self.relu2(given(self.norm2, h, labels)))
         return h + self.shortcut(x)
 
 

@@ -7,8 +7,9 @@ improved_wgan_training).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from snlab.core.checks import check_flag, check_positive, check_whole
 from snlab.core.errors import nearest
 from snlab.networks.network import NETWORKS, Network, unfit
 from snlab.networks.residual import DiscriminatorBlock, GeneratorBlock, glorot
+from snlab.nn.conditional import Concatenation, ConditionalBatchNorm2d, Projection
 
 # ---- the tables -----------------------------------------------------------------------------------------
 
@@ -61,6 +63,11 @@ ARCHITECTURES = {
 }
 
 
+CONCATENATED_AFTER = 3  # blocks of the discriminator (Table 6, as the text says)
+EMBEDDING = 128  # dimensions of the label's vector there
+CLASS_WEIGHTS = (1.0, 0.1)  # Gulrajani et al. 2017: in the discriminator's loss, in the generator's
+
+
 @NETWORKS.register("resnet")
 class ResNet(Network):
     """Residual networks: cifar10, stl10, imagenet, wgan_gp (Miyato et al. 2018, Tables 4 to 8).
@@ -74,9 +81,16 @@ class ResNet(Network):
         latent_dim: size of the generator's input.
         fused: resampling and convolution as one operation, which is the same function in two thirds of the
             arithmetic; false computes them one after the other.
+        conditional: how the discriminator is given labels, ``projection`` (Miyato & Koyama 2018),
+            ``concatenation`` after the third block (Miyato et al. 2018, Table 6) or ``auxiliary_classifier``
+            (Odena et al. 2017; Table 8), with conditional batch norm in the generator; none for no labels.
+        class_weight_d: of the auxiliary classifier's cross entropy on real images, in the discriminator's
+            loss.
+        class_weight_g: of that on generated images, in the generator's.
 
     Raises:
-        ValueError: for an unknown architecture, or a width or latent_dim that is not positive.
+        ValueError: for an unknown architecture or kind of conditional, a width or latent_dim that is not
+            positive, a weight below 0, or one without an auxiliary classifier.
     """
 
     def __init__(
@@ -86,6 +100,9 @@ class ResNet(Network):
         width_d: float = 1.0,
         latent_dim: int = 128,
         fused: bool = True,
+        conditional: str | None = None,
+        class_weight_d: float = CLASS_WEIGHTS[0],
+        class_weight_g: float = CLASS_WEIGHTS[1],
     ) -> None:
         if architecture not in ARCHITECTURES:
             raise ValueError(
@@ -95,6 +112,16 @@ class ResNet(Network):
         check_positive("width_d", width_d)
         check_whole("latent_dim", latent_dim, least=1)
         check_flag("fused", fused)
+        if conditional is not None and conditional not in DISCRIMINATORS:
+            raise ValueError(f"conditional is {conditional!r}; {nearest(str(conditional), DISCRIMINATORS)}")
+        check_positive("class_weight_d", class_weight_d, or_zero=True)
+        check_positive("class_weight_g", class_weight_g, or_zero=True)
+        weights = (class_weight_d, class_weight_g)
+        if conditional != "auxiliary_classifier" and weights != CLASS_WEIGHTS:
+            raise ValueError("class_weight_d and class_weight_g want conditional=auxiliary_classifier")
+        self.kind = conditional
+        self.conditional = conditional is not None
+        self.class_weights = weights
         self.architecture = architecture
         self.width = width
         self.width_d = width_d
@@ -105,14 +132,21 @@ class ResNet(Network):
         """A new generator, latents (B, latent_dim) -> images (B, C, H, W) in [-1, 1]."""
         self._check(sample_shape)
         return ResNetGenerator(
-            sample_shape, self.latent_dim, ARCHITECTURES[self.architecture], self.width, fused=self.fused
+            sample_shape,
+            self.latent_dim,
+            ARCHITECTURES[self.architecture],
+            self.width,
+            fused=self.fused,
+            classes=self.classes if self.conditional else 0,
         )
 
     def discriminator(self, sample_shape: tuple[int, ...]) -> ResNetDiscriminator:
         """A new discriminator, images (B, C, H, W) -> logits (B,)."""
         self._check(sample_shape)
         rows, width = ARCHITECTURES[self.architecture], self.width * self.width_d
-        return ResNetDiscriminator(sample_shape, rows, width, fused=self.fused)
+        if self.kind is None:
+            return ResNetDiscriminator(sample_shape, rows, width, fused=self.fused)
+        return DISCRIMINATORS[self.kind](sample_shape, rows, width, self.classes, fused=self.fused)
 
     def _check(self, sample_shape: tuple[int, ...]) -> None:
         multiple = ARCHITECTURES[self.architecture].multiple
@@ -127,13 +161,16 @@ class ResNet(Network):
 class ResNetGenerator(nn.Module):
     """A dense layer, blocks ``block1`` ... that double the sides, a convolution: (B, latent_dim) -> images.
 
+    Given labels, int64 (B,), beside the latents, its blocks have conditional batch norm; the last one, before
+    the convolution, is the same for all classes, as in both releases.
+
     Args:
         sample_shape: (C, H, W) of the images.
         latent_dim: size of a latent.
         rows: its architecture.
         width: multiplies the channels.
         fused: resampling and convolution as one operation.
-        norm: makes the blocks' normalization of so many channels.
+        classes: how many classes the labels tell apart; 0 where it is given none.
     """
 
     def __init__(
@@ -144,9 +181,10 @@ class ResNetGenerator(nn.Module):
         width: float,
         *,
         fused: bool,
-        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+        classes: int = 0,
     ) -> None:
         super().__init__()
+        norm = partial(ConditionalBatchNorm2d, classes=classes) if classes else nn.BatchNorm2d
         channels, *sides = sample_shape
         inner = scaled(rows.dense, width)
         first = (inner, *(side // 2 ** len(rows.up) for side in sides))
@@ -163,10 +201,10 @@ class ResNetGenerator(nn.Module):
         glorot(self.dense)
         glorot(self.conv)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         h = self.map(self.dense(z))  # (B, C, H / 2^blocks, W / 2^blocks)
         for block in blocks(self):
-            h = block(h)
+            h = block(h, labels)
         return cast(Tensor, self.tanh(self.conv(self.relu(self.norm(h)))))
 
 
@@ -178,10 +216,11 @@ class ResNetDiscriminator(nn.Module):
         rows: its architecture.
         width: multiplies the channels.
         fused: resampling and convolution as one operation.
+        beside: channels that the block after the third is given beside those of the third.
     """
 
     def __init__(
-        self, sample_shape: tuple[int, ...], rows: Architecture, width: float, *, fused: bool
+        self, sample_shape: tuple[int, ...], rows: Architecture, width: float, *, fused: bool, beside: int = 0
     ) -> None:
         super().__init__()
         inner, *sides = sample_shape
@@ -190,7 +229,7 @@ class ResNetDiscriminator(nn.Module):
             outer, pools = scaled(row, width), i <= len(rows.down)
             block = DiscriminatorBlock(inner, outer, pools=pools, first=i == 1, fused=fused)
             self.add_module(f"block{i}", block)
-            inner = outer
+            inner = outer + (beside if i == CONCATENATED_AFTER else 0)
         self.relu = nn.ReLU(inplace=True)
         self.dense = nn.Linear(inner, 1, bias=rows.bias)
         glorot(self.dense)
@@ -204,6 +243,10 @@ class ResNetDiscriminator(nn.Module):
         """What the dense layer is given: images (B, C, H, W) -> (B, channels of the last block)."""
         for block in blocks(self):
             x = block(x)
+        return self.pooled(x)
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """The last block's map (B, C, H, W) -> (B, C)."""
         x = self.relu(x)
         return x.sum((2, 3)) if self.pooling == "sum" else x.mean((2, 3))
 
@@ -219,6 +262,81 @@ class ResNetDiscriminator(nn.Module):
             own = {name.removeprefix(prefix): n for name, n in norms.items() if name.startswith(prefix)}
             bound *= cast(DiscriminatorBlock, block).lipschitz_bound(own)
         return bound
+
+
+class ProjectionDiscriminator(ResNetDiscriminator):
+    """Adds the features' inner product with the label's vector: images, labels (B,) -> logits (B,).
+
+    Args:
+        sample_shape, rows, width, fused: as of ``ResNetDiscriminator``.
+        classes: how many classes the labels tell apart.
+    """
+
+    def __init__(
+        self, sample_shape: tuple[int, ...], rows: Architecture, width: float, classes: int, *, fused: bool
+    ) -> None:
+        super().__init__(sample_shape, rows, width, fused=fused)
+        self.projection = Projection(classes, self.dense.in_features)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
+        h = self.features(x)
+        return self.dense(h).flatten() + cast(Tensor, self.projection(h, labels))
+
+    def lipschitz_bound(self, norms: Mapping[str, float]) -> float:
+        """As of ``ResNetDiscriminator``; the dense layer's vector and the label's add up."""
+        return super().lipschitz_bound({**norms, "dense": norms["dense"] + norms["projection"]})
+
+
+class ConcatenationDiscriminator(ResNetDiscriminator):
+    """Gives the fourth block the label's vector beside the third's map: images, labels (B,) -> logits (B,).
+
+    Args:
+        sample_shape, rows, width, fused: as of ``ResNetDiscriminator``; the width multiplies the vector's
+            dimension, too.
+        classes: how many classes the labels tell apart.
+    """
+
+    def __init__(
+        self, sample_shape: tuple[int, ...], rows: Architecture, width: float, classes: int, *, fused: bool
+    ) -> None:
+        dim = scaled(EMBEDDING, width)
+        super().__init__(sample_shape, rows, width, fused=fused, beside=dim)
+        self.concatenation = Concatenation(classes, dim)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
+        for i, block in enumerate(blocks(self), start=1):
+            x = block(x)
+            if i == CONCATENATED_AFTER:
+                x = self.concatenation(x, labels)
+        return self.dense(self.pooled(x)).flatten()
+
+
+class AuxiliaryClassifier(ResNetDiscriminator):
+    """Says of which class an image is, too: images -> logits (B,), class logits (B, classes).
+
+    Args:
+        sample_shape, rows, width, fused: as of ``ResNetDiscriminator``.
+        classes: how many classes it tells apart.
+    """
+
+    def __init__(
+        self, sample_shape: tuple[int, ...], rows: Architecture, width: float, classes: int, *, fused: bool
+    ) -> None:
+        super().__init__(sample_shape, rows, width, fused=fused)
+        self.classifier = nn.Linear(self.dense.in_features, classes)
+        glorot(self.classifier)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """``labels`` are for the loss alone: every conditional discriminator is called with them."""
+        h = self.features(x)
+        return self.dense(h).flatten(), self.classifier(h)
+
+
+DISCRIMINATORS = {
+    "projection": ProjectionDiscriminator,
+    "concatenation": ConcatenationDiscriminator,
+    "auxiliary_classifier": AuxiliaryClassifier,
+}
 
 
 def blocks(network: ResNetGenerator | ResNetDiscriminator) -> Iterator[nn.Module]:
