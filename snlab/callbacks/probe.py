@@ -56,8 +56,16 @@ class Probe:
         return cls(train, heldout, latents, epsilon, train_labels, heldout_labels)
 
     def to(self, device: torch.device) -> Probe:
+        """The same points on ``device``."""
+        return self._each(lambda tensor: tensor.to(device))
+
+    def first(self, n: int) -> Probe:
+        """The first n points of each kind."""
+        return self._each(lambda tensor: tensor[:n])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Probe:
         tensors = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
-        return replace(self, **{name: value.to(device) for name, value in tensors.items()})
+        return replace(self, **{name: change(tensor) for name, tensor in tensors.items()})
 
 
 @torch.no_grad()

@@ -127,7 +127,7 @@ def _operator_norms(
     discriminator: nn.Module, sample: Tensor, spectra: Mapping[str, LayerSpectrum], labels: Tensor | None
 ) -> Iterator[tuple[str, float]]:
     matrices, shapes = weights(discriminator), input_shapes(discriminator, sample, labels)
-    for name in _used(discriminator, sample, labels):
+    for name in used_weights(discriminator, sample, labels):
         if name not in matrices:
             yield name, math.nan
         elif not isinstance(layer := matrices[name][0], CONVOLUTIONS):
@@ -136,8 +136,14 @@ def _operator_norms(
             yield name, convolution_sigma(layer, shapes[name]) if name in shapes else math.nan
 
 
-def _used(discriminator: nn.Module, sample: Tensor, labels: Tensor | None) -> list[str]:
-    """Every weight that the logits depend on, by name: what its layer is called by does not matter."""
+def used_weights(discriminator: nn.Module, sample: Tensor, labels: Tensor | None = None) -> list[str]:
+    """Every weight that the logits depend on, by name: what its layer is called by does not matter.
+
+    Args:
+        discriminator: maps (B, *sample_shape) to logits.
+        sample: inputs (B, *sample_shape).
+        labels: of the inputs, int64 (B,), where the discriminator is given them.
+    """
     found = {**weights(discriminator), **other_weights(discriminator)}
     sources = {name: originals(layer, parameter) for name, (layer, parameter) in found.items()}
     tensors = [

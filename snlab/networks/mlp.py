@@ -33,7 +33,7 @@ class MLP(Network):
     """
 
     def __init__(
-        self, width: int = 128, depth: int = 3, latent_dim: int = 2, conditional: bool = False
+        self, width: int = 128, depth: int = 3, latent_dim: int = 2, *, conditional: bool = False
     ) -> None:
         check_whole("width", width, least=1)
         check_whole("depth", depth, least=1)

@@ -100,6 +100,7 @@ class ResNet(Network):
         width_d: float = 1.0,
         latent_dim: int = 128,
         fused: bool = True,
+        *,
         conditional: str | None = None,
         class_weight_d: float = CLASS_WEIGHTS[0],
         class_weight_g: float = CLASS_WEIGHTS[1],
