@@ -13,7 +13,8 @@ from snlab.losses import LOSSES
 from snlab.networks import NETWORKS, Network
 from snlab.nn.conditional import ConditionalBatchNorm2d, judge
 from snlab.nn.layers import weight_layers
-from snlab.normalizers import NORMALIZERS, Batch, normalizer
+from snlab.normalizers import Batch, normalizer
+from tests.variants import ALL
 
 CLASSES = 5
 KINDS = ("projection", "concatenation", "auxiliary_classifier")
@@ -200,7 +201,7 @@ def test_an_mlps_bound_is_that_of_its_last_two_vectors_together() -> None:
 
 
 @pytest.mark.parametrize("text", SMALL)
-@pytest.mark.parametrize("name", NORMALIZERS.names())
+@pytest.mark.parametrize("name", ALL)
 def test_every_normalizer_takes_a_discriminator_of_labels(name: str, text: str) -> None:
     torch.manual_seed(0)
     chosen, loss = normalizer(name), LOSSES.build("hinge")
