@@ -31,12 +31,19 @@ class Fidelity(Measurement):
         images: real training images, uint8 (N, C, H, W); the protocol says how many are used.
         latents: (n, latent_dim), the same at every measurement; as many as the protocol generates.
         every: as for every measurement.
+        labels: of the generated images, int64 (n,), where the generator is given them.
     """
 
     everywhere = True
 
     def __init__(
-        self, extractor: Extractor, protocol: Protocol, images: Tensor, latents: Tensor, every: float = 0.05
+        self,
+        extractor: Extractor,
+        protocol: Protocol,
+        images: Tensor,
+        latents: Tensor,
+        every: float = 0.05,
+        labels: Tensor | None = None,
     ) -> None:
         super().__init__(every)
         protocol.check(min(len(images), protocol.n_real), len(latents))
@@ -44,6 +51,7 @@ class Fidelity(Measurement):
         self.protocol = protocol
         self.images = images
         self.latents = latents
+        self.labels = labels
         self._real: Features | None = None
 
     def logs(self, module: LightningModule) -> set[str]:
@@ -63,7 +71,12 @@ class Fidelity(Measurement):
     def _generated(self, module: LightningModule) -> Tensor:
         """This rank's shard of the generated images, uint8."""
         latents = shard(self.latents).split(1000)
-        return torch.cat([to_uint8(generate(module, z.to(module.device))) for z in latents])
+        labels = [None] * len(latents) if self.labels is None else shard(self.labels).split(1000)
+        return torch.cat([self._images(module, z, y) for z, y in zip(latents, labels, strict=True)])
+
+    def _images(self, module: LightningModule, latents: Tensor, labels: Tensor | None) -> Tensor:
+        device = module.device
+        return to_uint8(generate(module, latents.to(device), None if labels is None else labels.to(device)))
 
     def _features(self, images: Callable[[], Tensor], n: int) -> Features:
         """The features of ``n`` images, of which ``images()`` gives each rank its shard."""
@@ -78,16 +91,21 @@ class Modes(Measurement):
         density: the mixture.
         latents: (n, latent_dim), the same at every measurement.
         every: as for every measurement.
+        labels: of the samples, int64 (n,), where the generator is given them.
     """
 
-    def __init__(self, density: Density, latents: Tensor, every: float = 0.05) -> None:
+    def __init__(
+        self, density: Density, latents: Tensor, every: float = 0.05, labels: Tensor | None = None
+    ) -> None:
         super().__init__(every)
         self.density = density
         self.latents = latents
+        self.labels = labels
 
     def logs(self, module: LightningModule) -> set[str]:
         return {names.MODES_COVERED, names.MODES_HIGH_QUALITY, names.MODES_KL}
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
-        samples = generate(module, self.latents.to(module.device))
+        labels = None if self.labels is None else self.labels.to(module.device)
+        samples = generate(module, self.latents.to(module.device), labels)
         return modes(samples, self.density.modes.to(samples.device), self.density.std)

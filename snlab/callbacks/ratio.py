@@ -13,6 +13,7 @@ from snlab.callbacks.probe import Probe, generate_trained
 from snlab.core import names
 from snlab.data import Density
 from snlab.diagnostics.ratio import ratio
+from snlab.nn.conditional import judge
 from snlab.nn.evaluation import evaluating
 
 
@@ -45,9 +46,11 @@ class Ratio(Measurement):
         discriminator, generator = module.discriminator, module.generator
         assert isinstance(discriminator, nn.Module)
         probe = self.probe.to(module.device)
-        fake = generate_trained(module, probe.latents)
+        labels = probe.heldout_labels
+        fake = generate_trained(module, probe.latents, labels)
+        points = ((probe.train, probe.train_labels), (probe.heldout, labels), (fake, labels))
         with evaluating(discriminator):
-            train, heldout, fakes = (discriminator(x) for x in (probe.train, probe.heldout, fake))
+            train, heldout, fakes = (judge(discriminator, x, y)[0] for x, y in points)
         true_heldout = true_fake = None
         if self.density is not None and hasattr(generator, "log_density"):
             true_heldout, true_fake = (

@@ -9,9 +9,9 @@ from snlab.callbacks.measurement import Measurement, Metrics
 from snlab.callbacks.probe import Probe, generate_trained
 from snlab.core import names
 from snlab.diagnostics.lipschitz import is_bounded, lipschitz
-from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum
+from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum, used_weights
 from snlab.nn.evaluation import evaluating
-from snlab.nn.layers import estimated_sigma, other_weights, weights
+from snlab.nn.layers import estimated_sigma, weights
 
 GRADIENT_POINTS = 64  # of each kind: a gradient costs as much as a training sample
 
@@ -26,24 +26,25 @@ class Sigma(Measurement):
     def logs(self, module: LightningModule) -> set[str]:
         discriminator = module.discriminator
         assert isinstance(discriminator, nn.Module)
-        matrices, others = weights(discriminator), other_weights(discriminator)
+        matrices = weights(discriminator)
         prefixes = (names.SIGMA_EXACT, names.SIGMA_RAW, names.SPECTRUM, names.EFFECTIVE_RANK)
         with evaluating(discriminator):
             estimated = [name for name, where in matrices.items() if estimated_sigma(*where) is not None]
         steepness = {names.LIPSCHITZ_GRADIENT_MEAN, names.LIPSCHITZ_GRADIENT_MAX}
         if is_bounded(discriminator):
             steepness.add(names.LIPSCHITZ_PRODUCT)
-        norms = {f"{names.SIGMA_CONV}/{name}" for name in (*matrices, *others)}
+        probe = self.probe.first(1)
+        used = used_weights(discriminator, probe.heldout, probe.heldout_labels)
+        norms = {f"{names.SIGMA_CONV}/{name}" for name in used}
         norms |= {f"{names.SIGMA_POWER_ITERATION}/{name}" for name in estimated}
         return steepness | norms | {f"{prefix}/{name}" for prefix in prefixes for name in matrices}
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         discriminator = module.discriminator
         assert isinstance(discriminator, nn.Module)
-        probe = self.probe.to(module.device)
-        spectra = layer_spectra(discriminator)
-        sigmas = sigma(discriminator, probe.heldout, spectra)
-        fake = generate_trained(module, probe.latents[:GRADIENT_POINTS])
-        real, epsilon = probe.heldout[:GRADIENT_POINTS], probe.epsilon[:GRADIENT_POINTS]
-        steepness = lipschitz(discriminator, real, fake, epsilon, sigmas)
+        probe = self.probe.first(GRADIENT_POINTS).to(module.device)
+        spectra, labels = layer_spectra(discriminator), probe.heldout_labels
+        sigmas = sigma(discriminator, probe.heldout, spectra, labels)
+        fake = generate_trained(module, probe.latents, labels)
+        steepness = lipschitz(discriminator, probe.heldout, fake, probe.epsilon, sigmas, labels)
         return {**sigmas, **spectrum(discriminator, spectra), **steepness}

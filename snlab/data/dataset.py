@@ -29,7 +29,7 @@ class DataSet:
     """Real samples in memory: images as uint8 (N, C, H, W), or vectors as float32 (N, d).
 
     Labels are int64 (N,), from 0 to classes - 1, or None. The density is that of what the samples were
-    drawn from, where it is known.
+    drawn from, where it is known. ValueError for labels that are none of these.
 
     >>> data = DataSet("pairs", train=torch.eye(2), heldout=torch.ones(1, 2))
     >>> samples, labels = data.sample(3, torch.Generator().manual_seed(0))
@@ -44,6 +44,10 @@ class DataSet:
     heldout_labels: Tensor | None = None
     classes: int = 0
     density: Density | None = None
+
+    def __post_init__(self) -> None:
+        _check_labels("train", self.train, self.train_labels, self.classes)
+        _check_labels("heldout", self.heldout, self.heldout_labels, self.classes)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -73,6 +77,21 @@ class DataSet:
         """
         index = torch.randint(len(self.train), (n,), generator=generator, device=self.train.device)
         return scale(self.train[index]), None if self.train_labels is None else self.train_labels[index]
+
+
+def _check_labels(part: str, samples: Tensor, labels: Tensor | None, classes: int) -> None:
+    if labels is None or labels.is_meta:
+        return
+    if labels.dtype != torch.int64 or labels.shape != samples.shape[:1]:
+        raise ValueError(
+            f"{part}_labels want int64 of shape ({len(samples)},), "
+            f"got {str(labels.dtype).removeprefix('torch.')} of shape {tuple(labels.shape)}"
+        )
+    if len(labels) and (labels.min() < 0 or labels.max() >= classes):
+        raise ValueError(
+            f"{part}_labels of {classes} classes are from 0 to {classes - 1}, "
+            f"got labels from {labels.min()} to {labels.max()}"
+        )
 
 
 # ---- between bytes and what the networks see ------------------------------------------------------------

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from snlab.nn.conditional import given
 from snlab.nn.convolution import full_float32
 from snlab.nn.evaluation import evaluating
 from snlab.nn.layers import CONVOLUTIONS, weight_layers
@@ -18,7 +19,9 @@ from snlab.nn.resampling import ResampledConv2d, UpsampledConv2d
 
 
 @torch.no_grad()
-def input_shapes(discriminator: nn.Module, sample: Tensor) -> dict[str, tuple[int, ...]]:
+def input_shapes(
+    discriminator: nn.Module, sample: Tensor, labels: Tensor | None = None
+) -> dict[str, tuple[int, ...]]:
     """The input shape, batch left out, of every layer with a weight that ``sample`` reaches, by name.
 
     A layer that is called more than once is given by its largest input, and one that upsamples first
@@ -39,7 +42,7 @@ def input_shapes(discriminator: nn.Module, sample: Tensor) -> dict[str, tuple[in
     with ExitStack() as hooks, evaluating(discriminator):
         for name, layer in weight_layers(discriminator).items():
             hooks.callback(layer.register_forward_pre_hook(see(name), with_kwargs=True).remove)
-        discriminator(sample[:1])
+        given(discriminator, sample[:1], None if labels is None else labels[:1])
     return shapes
 
 

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from snlab.core import names
+from snlab.nn.conditional import judge
 from snlab.nn.evaluation import evaluating
 
 # Layers that divide by a statistic of what they are given: nothing about the weights bounds how much that is.
 SCALING = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 
 
-def gradient_norms(discriminator: nn.Module, x: Tensor) -> Tensor:
+def gradient_norms(discriminator: nn.Module, x: Tensor, labels: Tensor | None = None) -> Tensor:
     """‖∇f(x)‖, the Euclidean norm of the logit's gradient with respect to each input.
 
     Works under ``torch.no_grad`` and with frozen parameters; parameters' gradients are left as they are.
@@ -25,6 +26,7 @@ def gradient_norms(discriminator: nn.Module, x: Tensor) -> Tensor:
     Args:
         discriminator: maps (B, *sample_shape) to logits, each a function of its own input alone.
         x: inputs of shape (B, *sample_shape).
+        labels: of the inputs, int64 (B,), where the discriminator is given them.
 
     Returns:
         Norms of shape (B,), detached.
@@ -36,12 +38,17 @@ def gradient_norms(discriminator: nn.Module, x: Tensor) -> Tensor:
     """
     with evaluating(discriminator), torch.inference_mode(False), torch.enable_grad():
         x = x.detach().clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(discriminator(x).sum(), x)
+        (gradient,) = torch.autograd.grad(judge(discriminator, x, labels)[0].sum(), x)
     return gradient.flatten(1).norm(dim=1)
 
 
 def lipschitz(
-    discriminator: nn.Module, real: Tensor, fake: Tensor, epsilon: Tensor, sigma: Mapping[str, float]
+    discriminator: nn.Module,
+    real: Tensor,
+    fake: Tensor,
+    epsilon: Tensor,
+    sigma: Mapping[str, float],
+    labels: Tensor | None = None,
 ) -> dict[str, float]:
     """The bound on the Lipschitz constant, and the gradient norms that were met.
 
@@ -51,6 +58,7 @@ def lipschitz(
         fake: n generated samples (n, *sample_shape).
         epsilon: where on the line between the two to look, (n,) in [0, 1]; 1 is at the real sample.
         sigma: what ``sigma.sigma`` gave for a sample, of which the ``sigma/conv/L`` are used.
+        labels: of the three samples in each place, int64 (n,), where the discriminator is given them.
 
     Returns:
         ``lipschitz/product``, the ``bound`` (where ``sigma`` holds norms and the discriminator ``is_bounded``
@@ -65,7 +73,7 @@ def lipschitz(
         raise ValueError(f"real, fake and epsilon must match in number and shape: got {shapes}")
     weight = epsilon.view(-1, *[1] * (real.dim() - 1))  # (n, 1, ..., 1)
     between = weight * real + (1 - weight) * fake
-    norms = torch.cat([gradient_norms(discriminator, x) for x in (real, fake, between)])  # (3n,)
+    norms = torch.cat([gradient_norms(discriminator, x, labels) for x in (real, fake, between)])  # (3n,)
     mean, largest = torch.stack([norms.mean(), norms.max()]).tolist()
     values = {names.LIPSCHITZ_GRADIENT_MEAN: mean, names.LIPSCHITZ_GRADIENT_MAX: largest}
     prefix = f"{names.SIGMA_CONV}/"

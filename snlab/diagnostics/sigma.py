@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from snlab.core import names
 from snlab.diagnostics.convolution import convolution_sigma, input_shapes
+from snlab.nn.conditional import judge
 from snlab.nn.division import nonzero
 from snlab.nn.evaluation import differentiable, evaluating
 from snlab.nn.layers import (
@@ -86,7 +87,10 @@ def singular_values(matrix: Tensor) -> Tensor:
 
 
 def sigma(
-    discriminator: nn.Module, sample: Tensor | None = None, spectra: Mapping[str, LayerSpectrum] | None = None
+    discriminator: nn.Module,
+    sample: Tensor | None = None,
+    spectra: Mapping[str, LayerSpectrum] | None = None,
+    labels: Tensor | None = None,
 ) -> dict[str, float]:
     """The largest singular value of every layer L of ``discriminator``.
 
@@ -94,6 +98,7 @@ def sigma(
         discriminator: maps (B, *sample_shape) to logits.
         sample: inputs (B, *sample_shape), of which the first is used; without it there is no ``sigma/conv``.
         spectra: what ``layer_spectra(discriminator)`` gave, if it is at hand.
+        labels: of the inputs, int64 (B,), where the discriminator is given them.
 
     Returns:
         ``sigma/exact/L`` of the effective weight as a matrix, ``sigma/raw/L`` of the raw one,
@@ -111,16 +116,18 @@ def sigma(
         if layer.power_iteration is not None:
             values[f"{names.SIGMA_POWER_ITERATION}/{name}"] = layer.power_iteration
     if sample is not None:
-        for name, norm in _operator_norms(discriminator, sample, spectra):
+        for name, norm in _operator_norms(
+            discriminator, sample[:1], spectra, None if labels is None else labels[:1]
+        ):
             values[f"{names.SIGMA_CONV}/{name}"] = norm
     return values
 
 
 def _operator_norms(
-    discriminator: nn.Module, sample: Tensor, spectra: Mapping[str, LayerSpectrum]
+    discriminator: nn.Module, sample: Tensor, spectra: Mapping[str, LayerSpectrum], labels: Tensor | None
 ) -> Iterator[tuple[str, float]]:
-    matrices, shapes = weights(discriminator), input_shapes(discriminator, sample)
-    for name in _used(discriminator, sample):
+    matrices, shapes = weights(discriminator), input_shapes(discriminator, sample, labels)
+    for name in used_weights(discriminator, sample, labels):
         if name not in matrices:
             yield name, math.nan
         elif not isinstance(layer := matrices[name][0], CONVOLUTIONS):
@@ -129,8 +136,14 @@ def _operator_norms(
             yield name, convolution_sigma(layer, shapes[name]) if name in shapes else math.nan
 
 
-def _used(discriminator: nn.Module, sample: Tensor) -> list[str]:
-    """Every weight that the logits depend on, by name: what its layer is called by does not matter."""
+def used_weights(discriminator: nn.Module, sample: Tensor, labels: Tensor | None = None) -> list[str]:
+    """Every weight that the logits depend on, by name: what its layer is called by does not matter.
+
+    Args:
+        discriminator: maps (B, *sample_shape) to logits.
+        sample: inputs (B, *sample_shape).
+        labels: of the inputs, int64 (B,), where the discriminator is given them.
+    """
     found = {**weights(discriminator), **other_weights(discriminator)}
     sources = {name: originals(layer, parameter) for name, (layer, parameter) in found.items()}
     tensors = [
@@ -141,7 +154,7 @@ def _used(discriminator: nn.Module, sample: Tensor) -> list[str]:
     ]
     # Without cuDNN, which has no gradient of a recurrent layer in evaluation mode.
     with evaluating(discriminator), differentiable(*tensors), torch.backends.cudnn.flags(enabled=False):
-        logits = discriminator(sample[:1].detach().clone())
+        logits, _ = judge(discriminator, sample.detach().clone(), labels)
         if not (tensors and logits.requires_grad):
             return []
         gradients = torch.autograd.grad(logits, tensors, torch.ones_like(logits), allow_unused=True)

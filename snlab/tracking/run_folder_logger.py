@@ -40,9 +40,9 @@ class RunFolderLogger(Logger):
         self.writer.append_metrics(step or 0, metrics)
 
     @rank_zero_only
-    def log_samples(self, samples: Tensor, step: int) -> None:
+    def log_samples(self, samples: Tensor, step: int, columns: int | None = None) -> None:
         """Images (n, C, H, W) in [-1, 1] as a PNG grid; vectors (n, d) as a NumPy array."""
-        self._save(samples, f"{step:06d}")
+        self._save(samples, f"{step:06d}", columns)
 
     @rank_zero_only
     def log_real(self, samples: Tensor, modes: Tensor | None = None) -> None:
@@ -51,10 +51,10 @@ class RunFolderLogger(Logger):
         if modes is not None:
             self._save(modes, MODES)
 
-    def _save(self, samples: Tensor, name: str) -> None:
+    def _save(self, samples: Tensor, name: str, columns: int | None = None) -> None:
         folder = self.writer.folder / SAMPLES
         folder.mkdir(parents=True, exist_ok=True)
         if samples.ndim == 4:
-            save_image(image_grid(samples), folder / f"{name}.png")
+            save_image(image_grid(samples, columns), folder / f"{name}.png")
         else:
             np.save(folder / f"{name}.npy", samples.float().cpu().numpy())

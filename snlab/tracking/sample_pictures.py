@@ -8,9 +8,12 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 
-def image_grid(samples: Tensor) -> Tensor:
-    """Images (n, C, H, W) in [-1, 1] as one image (3, H', W') in [0, 1], about as many rows as columns."""
-    columns = max(1, round(len(samples) ** 0.5))
+def image_grid(samples: Tensor, columns: int | None = None) -> Tensor:
+    """Images (n, C, H, W) in [-1, 1] as one image (3, H', W') in [0, 1], row by row.
+
+    About as many rows as columns, where it is not told how many columns.
+    """
+    columns = columns or max(1, round(len(samples) ** 0.5))
     return make_grid(samples.float().cpu(), nrow=columns, normalize=True, value_range=(-1, 1), pad_value=1)
 
 

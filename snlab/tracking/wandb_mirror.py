@@ -140,11 +140,11 @@ class WandbMirror(WandbLogger):
             )
 
     @rank_zero_only
-    def log_samples(self, samples: Tensor, step: int) -> None:
+    def log_samples(self, samples: Tensor, step: int, columns: int | None = None) -> None:
         """One image a call: the grid, or where samples are points a map of where they lie."""
         if self.experiment is None:
             return
-        picture = image_grid(samples) if samples.ndim == 4 else density_map(samples)
+        picture = image_grid(samples, columns) if samples.ndim == 4 else density_map(samples)
         try:
             import wandb
 

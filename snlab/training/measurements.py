@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
 
 from snlab.callbacks.fidelity import Fidelity, Modes
 from snlab.callbacks.losses import Losses
@@ -54,7 +55,7 @@ MODE_SAMPLES = 2500  # as in Srivastava et al. 2017
 def measurements(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int) -> list[Measurement]:
     """The measurements of a run, in the order in which they are taken."""
     _check(options, dataset)
-    probe = Probe.draw(dataset, gan.latent_dim, options.probe_size, seed)
+    probe = Probe.draw(dataset, gan.latent_dim, options.probe_size, seed, labelled=gan.classes > 0)
     return [
         Losses(options.every),  # first: what diverged is not measured further
         Sigma(probe, options.every),
@@ -64,6 +65,7 @@ def measurements(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int)
             probe,
             every=options.samples_every,
             modes=None if dataset.density is None else dataset.density.modes,
+            classes=gan.classes,
         ),
         Throughput(options.every),  # last: it counts the seconds of the others
     ]
@@ -90,7 +92,8 @@ def _quality(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int) -> 
     generator = torch.Generator().manual_seed(stream_seed(seed, "fidelity"))
     if dataset.density is not None:
         latents = torch.randn(MODE_SAMPLES, gan.latent_dim, generator=generator)
-        return [Modes(dataset.density, latents, options.fidelity_every)]
+        labels = _labels(gan, dataset, MODE_SAMPLES, generator)
+        return [Modes(dataset.density, latents, options.fidelity_every, labels)]
     if options.fidelity == "none" or dataset.train.ndim != 4:
         return []
     found = _extractor(options, dataset)
@@ -98,7 +101,16 @@ def _quality(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int) -> 
         return []
     extractor, protocol = found
     latents = torch.randn(protocol.n_generated, gan.latent_dim, generator=generator)
-    return [Fidelity(extractor, protocol, dataset.train, latents, options.fidelity_every)]
+    labels = _labels(gan, dataset, protocol.n_generated, generator)
+    return [Fidelity(extractor, protocol, dataset.train, latents, options.fidelity_every, labels)]
+
+
+def _labels(gan: GAN, dataset: DataSet, n: int, generator: torch.Generator) -> Tensor | None:
+    """Labels of n generated samples, where the generator is given them: the training data's shares, mixed."""
+    if not gan.classes or dataset.train_labels is None:
+        return None
+    kinds = dataset.train_labels.cpu().sort().values  # every part of it has the shares of the whole
+    return kinds[torch.arange(n) * len(kinds) // n][torch.randperm(n, generator=generator)]
 
 
 def _extractor(options: MeasureOptions, dataset: DataSet) -> tuple[Extractor, Protocol] | None:

@@ -100,6 +100,24 @@ def test_to_moves_everything_and_keeps_the_rest() -> None:
     assert (moved.name, moved.classes) == ("small", 3)
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([0, 1, 3]), "train_labels of 3 classes are from 0 to 2, got labels from 0 to 3"),
+        (torch.tensor([0, -1, 2]), "train_labels of 3 classes are from 0 to 2, got labels from -1 to 2"),
+        (torch.tensor([0, 1]), r"train_labels want int64 of shape \(3,\), got int64 of shape \(2,\)"),
+        (torch.tensor([0.0, 1, 2]), r"want int64 of shape \(3,\), got float32 of shape \(3,\)"),
+        (torch.eye(3, dtype=torch.int64), r"want int64 of shape \(3,\), got int64 of shape \(3, 3\)"),
+    ],
+)
+def test_labels_that_are_none_are_refused(labels: torch.Tensor, message: str) -> None:
+    data = small()
+    with pytest.raises(ValueError, match=message):
+        DataSet("odd", data.train, data.heldout, train_labels=labels, classes=3)
+    with pytest.raises(ValueError, match=message.replace("train", "heldout")):
+        DataSet("odd", data.heldout, data.train, heldout_labels=labels, classes=3)
+
+
 def test_lightning_moves_it_by_its_own_to() -> None:
     data = small()
     assert move_data_to_device(data, torch.device("cpu")) is data

@@ -14,7 +14,8 @@ from snlab.diagnostics.convolution import convolution_sigma, input_shapes
 from snlab.diagnostics.lipschitz import bound, is_bounded, lipschitz
 from snlab.diagnostics.sigma import sigma
 from snlab.networks import ResNet, StandardCNN
-from snlab.networks.resnet import ARCHITECTURES, blocks
+from snlab.networks.residual import blocks
+from snlab.networks.resnet import ARCHITECTURES
 from snlab.nn.layers import weight_layers
 from snlab.nn.resampling import PooledConv2d, ResampledConv2d, UpsampledConv2d
 from snlab.normalizers import normalizer

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from snlab.networks import ResNet
-from snlab.networks.resnet import ARCHITECTURES, blocks
+from snlab.networks.residual import blocks
+from snlab.networks.resnet import ARCHITECTURES
 from snlab.nn.layers import raw_weight, weights
 from snlab.nn.resampling import ResampledConv2d
 from snlab.normalizers import normalizer

@@ -27,3 +27,12 @@ def test_real_images_are_a_grid_as_the_generated_are(tmp_path):
     folder = tmp_path / "samples"
     assert {path.name for path in folder.iterdir()} == {"000001.png", "real.png"}
     np.testing.assert_array_equal(imread(folder / "real.png"), imread(folder / "000001.png"))
+
+
+def test_a_grid_has_as_many_columns_as_it_is_told(tmp_path):
+    logger = RunFolderLogger(RunWriter(tmp_path))
+    images = torch.linspace(-1, 1, 6).view(6, 1, 1, 1).repeat(1, 1, 8, 8)
+    logger.log_samples(images, 1, 2)
+    picture = imread(tmp_path / "samples/000001.png")[..., 0]
+    assert picture.shape == (3 * 10 + 2, 2 * 10 + 2)  # two pixels between them and around
+    np.testing.assert_allclose(picture[6::10, 6::10].flatten(), np.linspace(0, 1, 6), atol=0.01)

@@ -1,6 +1,7 @@
 """A script of ``test_parallel_processes.py``: what each of several processes makes of its share.
 
-``parallel_processes.py FOLDER DEVICES NORMALIZER...``; Lightning runs it again for every further process.
+``parallel_processes.py FOLDER DEVICES CASE...``, a case being ``NORMALIZER`` or ``NORMALIZER on NETWORK``;
+Lightning runs it again for every further process.
 """
 
 from __future__ import annotations
@@ -21,20 +22,23 @@ from snlab.gan import GAN
 from snlab.training.build import build_data, build_gan
 from snlab.training.parallel import SyncBatchNorm, strategy
 
+NETWORK = "standard_cnn(width=0.125)"
 STEPS = 3
 
 
-def trained(normalizer: str, devices: int) -> GAN:
+def trained(case: str, devices: int) -> GAN:
     """A GAN after three generator updates, each with two discriminator updates."""
+    normalizer, _, network = case.partition(" on ")
     data = build_data()
     data.dataset = replace(data.dataset, train=scale(data.dataset.train).to(torch.get_default_dtype()))
     gan = build_gan(
         list(data.sample_shape),
         normalizer=normalizer,
-        network="standard_cnn(width=0.125)",
+        network=network or NETWORK,
         n_dis=2,
         batch_size=16,
         ema_decay=0.5,
+        classes=data.classes,
     )
     found = strategy("cpu", devices, 1)
     if isinstance(found, DDPStrategy):  # the same processes train several times
@@ -72,13 +76,13 @@ def batch_norm(shape: tuple[int, ...], layer: nn.Module) -> dict[str, Tensor]:
 if __name__ == "__main__":
     folder, devices = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_default_dtype(torch.float64)  # so that rounding is what it is, and not what Adam makes of it
-    for normalizer in sys.argv[3:]:
-        gan = trained(normalizer, devices)
+    for case in sys.argv[3:]:
+        gan = trained(case, devices)
         rank = gan.trainer.global_rank
         own = gan.loss_totals.clone()
         state = {**gan.state_dict(), **gan.normalizer.state_dict()}
         result = {"state": state, "own_totals": own, "losses": gan.mean_losses()}
-        torch.save(result, folder / f"{normalizer}-{rank}.pt")
+        torch.save(result, folder / f"{case}-{rank}.pt")
     layers = {
         "images": batch_norm((6, 4, 3, 5), nn.BatchNorm2d(4)),
         "vectors": batch_norm((6, 4), nn.BatchNorm1d(4, affine=False, momentum=None)),
