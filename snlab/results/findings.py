@@ -225,7 +225,7 @@ def _range(runs: Iterable[Run]) -> str:
 
 
 def _maps(compared: dict[str, list[Run]]) -> str:
-    """The largest norm of a layer as a map, and the product over the layers."""
+    """The largest norm of a layer as a map, and the bound on the whole."""
     parts = []
     for name, runs in compared.items():
         norms = [value for run in runs for value in sigmas(run, names.SIGMA_CONV)]
@@ -235,7 +235,7 @@ def _maps(compared: dict[str, list[Run]]) -> str:
             parts.append(f"{reached} and {_value(product)} {_under(name)}")
     if not parts:
         return ""
-    return f"; as maps on their input, the largest norm of a layer and the product of all were {_and(parts)}"
+    return f"; as maps on their input, the largest norm of a layer and the bound from all were {_and(parts)}"
 
 
 def _saturation(compared: dict[str, list[Run]]) -> str:

@@ -40,7 +40,7 @@ def test_sentences_agree_with_the_numbers(demo: list[Run]) -> None:
 def test_sigma_is_told_with_what_the_layers_do_as_maps(demo: list[Run]) -> None:
     _, discriminator, *_ = findings(demo)
     assert "σ of the discriminator's weights as matrices" in discriminator
-    norms = "the largest norm of a layer and the product of all were"
+    norms = "the largest norm of a layer and the bound from all were"
     assert f"{norms} 1.500 and 12.0 ± 0 under spectral norm" in discriminator
 
 

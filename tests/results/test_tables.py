@@ -267,7 +267,7 @@ def test_what_layers_do_as_maps_stands_beside_sigma(demo: list[Run]) -> None:
     assert shown[first : first + 4] == ["sigma_median", "sigma_max", "sigma_conv_max", "lipschitz/product"]
     assert cell(digits, "weight norm", "sigma_conv_max").text == "3.750"  # 1.5 times its σ of 2.5
     assert cell(digits, "weight norm", "lipschitz/product").full == "12.0 ± 0"
-    assert any("product of these norms, not of the σ" in note for note in digits.notes)
+    assert any("Lipschitz bound: of these norms, not of the σ" in note for note in digits.notes)
 
 
 def test_a_mixture_shows_both_measures_of_the_ratio_and_of_the_modes(lab: Any) -> None:

@@ -100,7 +100,7 @@ def _discriminator(runs: Sequence[Run]) -> Iterator[Measure]:
         column = Column(key, header, "", text, DISCRIMINATOR, "number")
         yield Measure(column, partial(sigmas, prefix=name), pool=pool, digits=4)
     for name, header, text in [
-        (names.LIPSCHITZ_PRODUCT, "Lipschitz bound", "product of the layers' norms as maps, at the end"),
+        (names.LIPSCHITZ_PRODUCT, "Lipschitz bound", "from the layers' norms as maps, at the end"),
         (names.LIPSCHITZ_GRADIENT_MAX, "‖∇f‖ max", "largest gradient of the logit over the probe"),
     ]:
         yield Measure(Column(name, header, "", text, DISCRIMINATOR, "mean"), _final(name))
