@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=None, help="a JSON file (default: in benchmarks/results)")
     options = parser.parse_args(arguments)
     device = torch.device(options.device)
+    asked = sys.argv[1:] if arguments is None else arguments
     dataset = DATASETS.build(DATASET)
     contenders = {
         name: harness(name, dataset, options.network, N_DIS, BATCH_SIZE, device)[1]
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     }
     result: dict[str, Any] = {
         "date": date.today().isoformat(),
-        "command": " ".join(["python -m benchmarks.methods", *(sys.argv[1:] if arguments is None else arguments)]),
+        "command": " ".join(["python -m benchmarks.methods", *asked]),
         "machine": machine(device),
         "versions": versions(),
         "setting": {
