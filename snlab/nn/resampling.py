@@ -8,6 +8,7 @@ commutes with both and is done on the small image.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -43,7 +44,7 @@ class UpsampledConv2d(ResampledConv2d):
     """Nearest upsampling by 2, then a convolution: (B, C_in, H, W) -> (B, C_out, 2H, 2W).
 
     >>> layer = UpsampledConv2d(2, 3, kernel_size=3)
-    >>> layer(Tensor(1, 2, 4, 4)).shape, layer.weight.shape
+    >>> layer(torch.zeros(1, 2, 4, 4)).shape, layer.weight.shape
     (torch.Size([1, 3, 8, 8]), torch.Size([3, 2, 3, 3]))
     """
 
@@ -53,8 +54,11 @@ class UpsampledConv2d(ResampledConv2d):
         if self.kernel_size == (1, 1):
             return self.upsample(self.convolve(x))
         # A transposed convolution walks its kernel the other way, and names the inputs first.
-        kernel = _sums_of_neighbours(self.weight).flip(2, 3).transpose(0, 1)  # (C_in, C_out, 4, 4)
-        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+        weight = self.weight  # (C_out, C_in, 3, 3)
+        last = weight.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.contiguous_format
+        kernel = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=layout)  # (C_in, C_out, 3, 3)
+        return F.conv_transpose2d(x, _sums_of_neighbours(kernel), self.bias, stride=2, padding=1)
 
     def upsample(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2H, 2W)."""
@@ -65,7 +69,7 @@ class PooledConv2d(ResampledConv2d):
     """A convolution, then the mean of every 2 x 2: (B, C_in, H, W) -> (B, C_out, H // 2, W // 2).
 
     >>> layer = PooledConv2d(2, 3, kernel_size=3)
-    >>> layer(Tensor(1, 2, 8, 8)).shape, layer.weight.shape
+    >>> layer(torch.zeros(1, 2, 8, 8)).shape, layer.weight.shape
     (torch.Size([1, 3, 4, 4]), torch.Size([3, 2, 3, 3]))
     """
 

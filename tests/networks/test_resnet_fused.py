@@ -94,7 +94,8 @@ def test_channels_last_stays_channels_last(side: str) -> None:
     network.to(memory_format=torch.channels_last)
     torch.testing.assert_close(network(x), expected, rtol=1e-3, atol=1e-4)
     for block in blocks(network):
-        block.register_forward_hook(assert_channels_last)
+        for layer in (block, block.conv1, block.conv2):
+            layer.register_forward_hook(assert_channels_last)
     network(x if side == "generator" else x.contiguous(memory_format=torch.channels_last))
 
 
