@@ -45,7 +45,7 @@ def test_so_are_its_gradients_and_theirs(kind, kernel):
         second = torch.autograd.grad(sum(g.pow(3).sum() for g in first), leaves)
         found.append([*first, *second])
     for ours, expected in zip(*found, strict=True):
-        torch.testing.assert_close(ours, expected, **EXACT)
+        assert (ours - expected).abs().max() <= 1e-12 * expected.abs().max()
 
 
 @pytest.mark.parametrize(("kind", "kernel"), KINDS)
