@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from snlab.core.checks import check_flag
-from snlab.nn.division import nonzero
+from snlab.nn.division import nonzero_norm
 from snlab.normalizers.normalizer import NORMALIZERS, Scale
 from snlab.normalizers.reparametrization import Gain, Reparametrization
 
@@ -17,7 +17,7 @@ class DivideByFrobeniusNorm(nn.Module):
     scales = Scale.WHOLE
 
     def forward(self, weight: Tensor) -> Tensor:
-        return weight / nonzero(torch.linalg.vector_norm(weight))
+        return weight / nonzero_norm(torch.linalg.vector_norm(weight))
 
 
 @NORMALIZERS.register("frobenius_norm")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from snlab.nn.division import nonzero
+from snlab.nn.division import nonzero_norm
 from snlab.nn.layers import output_dim
 from snlab.normalizers.normalizer import NORMALIZERS, Scale
 from snlab.normalizers.reparametrization import Gain, Reparametrization
@@ -27,7 +27,7 @@ class DivideByRowNorms(nn.Module):
 
     def norms(self, weight: Tensor) -> Tensor:
         """The norm of each row, of size 1 in every dimension but that of the outputs."""
-        return nonzero(torch.linalg.vector_norm(weight, dim=self.within_row, keepdim=True))
+        return nonzero_norm(torch.linalg.vector_norm(weight, dim=self.within_row, keepdim=True))
 
     def forward(self, weight: Tensor) -> Tensor:
         unit = weight / self.norms(weight)
