@@ -185,19 +185,19 @@ def as_matrix_in_memory_order(weight: Tensor, dim: int = 0) -> Tensor:
     The order of columns changes no singular value and no left singular vector. ``row_in_memory_order`` and
     ``row_as_it_lies`` take right singular vectors there and back.
     """
-    return weight.permute(*_columns(weight, dim), dim).flatten(0, -2).mT
+    return weight.permute(dim, *_columns(weight, dim)).flatten(1)
 
 
 def row_in_memory_order(row: Tensor, weight: Tensor, dim: int = 0) -> Tensor:
     """A tensor of the shape of ``weight`` without ``dim`` as a row (n,) of the matrix in memory order."""
-    return row.unsqueeze(dim).permute(*_columns(weight, dim), dim).flatten()
+    return row.permute([d if d < dim else d - 1 for d in _columns(weight, dim)]).flatten()
 
 
 def row_as_it_lies(row: Tensor, weight: Tensor, dim: int = 0) -> Tensor:
     """The way back: a row (n,) in the shape of ``weight`` without ``dim``, in the weight's layout."""
-    order = [d if d < dim else d - 1 for d in _columns(weight, dim)]
-    sizes = weight.select(dim, 0).shape
-    return row.view([sizes[d] for d in order]).permute([order.index(d) for d in range(len(order))])
+    columns = _columns(weight, dim)
+    lying = row.view([weight.shape[d] for d in columns])
+    return lying.permute([columns.index(d) for d in range(weight.ndim) if d != dim])
 
 
 def in_memory_order(tensor: Tensor, weight: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ Everything is of real or complex matrices, waits for no device, and gives number
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -41,13 +42,24 @@ def power_iteration(matrix: Tensor | LinearMap, u: Tensor, iterations: int = 1) 
     Returns:
         u of shape (m,) and v of shape (n,), both of norm 1.
     """
-    with in_its_own_precision(matrix):
-        v, length = _unit(matrix.mH @ u)
-        for i in range(iterations):
-            if i > 0:
-                v, length = _unit(matrix.mH @ u)
-            u, _ = _unit(torch.where(length > 0, matrix @ v, _restart(u)))
-        return u, v
+    (u,), (v,) = power_iterations([matrix], [u], iterations)
+    return u, v
+
+
+@torch.no_grad()
+def power_iterations(
+    matrices: Sequence[Tensor | LinearMap], us: list[Tensor], iterations: int = 1
+) -> tuple[list[Tensor], list[Tensor]]:
+    """``power_iteration`` of several matrices on one device together, in fewer calls than one by one."""
+    with in_its_own_precision(matrices[0]):
+        starts = _starts(us)
+        for _ in range(max(iterations, 1)):
+            vs, lengths = _units([matrix.mH @ u for matrix, u in zip(matrices, us, strict=True)])
+            if iterations > 0:
+                alive = (torch.stack(lengths) > 0).unbind()
+                products = [matrix @ v for matrix, v in zip(matrices, vs, strict=True)]
+                us, _ = _units(list(map(torch.where, alive, products, starts)))
+        return us, vs
 
 
 @torch.no_grad()
@@ -103,17 +115,18 @@ def precise(tensor: Tensor) -> Tensor:
 def in_its_own_precision(tensor: Tensor | LinearMap) -> AbstractContextManager[object]:
     """Without autocast, which would choose bfloat16 for these products: not three digits of σ."""
     device = tensor.device.type
-    if not torch.amp.is_autocast_available(device):
-        return nullcontext()
-    return torch.autocast(device, enabled=False)
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()  # the usual case, at a tenth of the other's time
 
 
-def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
-    """x / ‖x‖ and ‖x‖; zero where that is zero or no number."""
-    length = torch.linalg.vector_norm(x, dim=0)
-    return (x / length).nan_to_num_(nan=0, posinf=0, neginf=0), length
+def _units(xs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Each x / ‖x‖ and ‖x‖; zero where that is zero or no number."""
+    lengths = list(torch._foreach_norm(xs))
+    return [x.nan_to_num_(nan=0, posinf=0, neginf=0) for x in torch._foreach_div(xs, lengths)], lengths
 
 
-def _restart(u: Tensor) -> Tensor:
-    """A vector like u, all of whose entries differ: orthogonal to a weight's columns by the rarest chance."""
-    return torch.arange(len(u), device=u.device, dtype=torch.float32).cos().to(u.dtype)
+def _starts(us: list[Tensor]) -> list[Tensor]:
+    """Like each u, with entries that all differ: orthogonal to a weight's columns by the rarest chance."""
+    longest = torch.arange(max(map(len, us)), device=us[0].device, dtype=torch.float32).cos()
+    return [longest[: len(u)].to(u.dtype) for u in us]

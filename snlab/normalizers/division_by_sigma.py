@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from snlab.nn.power_iteration import (
     exact_singular_vectors,
     leading_singular_vectors,
     power_iteration,
+    power_iterations,
     precise,
     sigma,
     subspace_iteration,
@@ -30,17 +32,25 @@ class Division(nn.Module):
 
     They move wherever the weight is computed in training mode, until the first ``before_update``: from there
     on nothing else moves them (``driven``).
+
+    Args:
+        iterations: rounds of power iteration each time; None for an SVD in their place.
     """
 
     scales = Scale.WHOLE
 
-    def __init__(self) -> None:
+    def __init__(self, iterations: int | None) -> None:
         super().__init__()
+        self.iterations = iterations
         self.driven = False
 
+    @staticmethod
     @abstractmethod
-    def iterate(self, weight: Tensor) -> None:
-        """Bring the vectors closer to the singular vectors of ``weight``, in place."""
+    def iterate(divisions: Sequence[tuple[Any, Tensor]]) -> None:
+        """Bring the vectors of each closer to the singular vectors of its weight, in place and together.
+
+        They are of one kind, of as many iterations, and on one device.
+        """
 
     @abstractmethod
     def sigma(self, weight: Tensor) -> Tensor:
@@ -52,7 +62,7 @@ class Division(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         if self.training and not self.driven:
-            self.iterate(weight)
+            type(self).iterate([(self, weight)])
         return self.quotient(weight)
 
     # ---- state: the vectors, in buffers, and who moves them ---------------------------------------------
@@ -85,9 +95,8 @@ class DivideBySigma(Division):
     def __init__(
         self, weight: Tensor, dim: int, iterations: int | None, initial_iterations: int | None
     ) -> None:
-        super().__init__()
+        super().__init__(iterations)
         self.dim = dim
-        self.iterations = iterations
         matrix = as_matrix_in_memory_order(weight.detach(), dim)
         if iterations is None:
             u, v = exact_singular_vectors(matrix)
@@ -99,15 +108,19 @@ class DivideBySigma(Division):
         self.register_buffer("u", u)
         self.register_buffer("v", row_as_it_lies(v, weight, dim))
 
+    @staticmethod
     @torch.no_grad()
-    def iterate(self, weight: Tensor) -> None:
-        matrix = as_matrix_in_memory_order(weight, self.dim)
-        if self.iterations is None:
-            u, v = exact_singular_vectors(matrix)
+    def iterate(divisions: Sequence[tuple[DivideBySigma, Tensor]]) -> None:
+        matrices = [as_matrix_in_memory_order(weight, step.dim) for step, weight in divisions]
+        us = [step.u for step, _ in divisions]
+        iterations = divisions[0][0].iterations
+        if iterations is None:
+            new = [exact_singular_vectors(matrix) for matrix in matrices]
         else:
-            u, v = power_iteration(matrix, self.u, self.iterations)
-        self.u.copy_(u)
-        self.v.copy_(row_as_it_lies(v, weight, self.dim))
+            new = list(zip(*power_iterations(matrices, us, iterations), strict=True))
+        rows = [row_as_it_lies(v, w, step.dim) for (step, w), (_, v) in zip(divisions, new, strict=True)]
+        torch._foreach_copy_(us, [u for u, _ in new])
+        torch._foreach_copy_([step.v for step, _ in divisions], rows)
 
     def sigma(self, weight: Tensor) -> Tensor:
         return divide_by_sigma(weight, self.u, self.v, self.dim)[1]
@@ -137,13 +150,13 @@ class DivideByBothSigmas(Division):
     def __init__(
         self, weight: Tensor, dim: int, iterations: int | None, initial_iterations: int | None
     ) -> None:
-        super().__init__()
+        super().__init__(iterations)
         self.outputs = DivideBySigma(weight, dim, iterations, initial_iterations)
         self.inputs = DivideBySigma(weight, 1 - dim, iterations, initial_iterations)
 
-    def iterate(self, weight: Tensor) -> None:
-        self.outputs.iterate(weight)
-        self.inputs.iterate(weight)
+    @staticmethod
+    def iterate(divisions: Sequence[tuple[DivideByBothSigmas, Tensor]]) -> None:
+        DivideBySigma.iterate([(part, w) for step, w in divisions for part in (step.outputs, step.inputs)])
 
     def sigma(self, weight: Tensor) -> Tensor:
         return nonzero((self.outputs.estimate(weight) + self.inputs.estimate(weight)) / 2)
@@ -173,9 +186,8 @@ class DivideByConvolutionNorm(Division):
     def __init__(
         self, weight: Tensor, layer: nn.Module, iterations: int, initial_iterations: int | None
     ) -> None:
-        super().__init__()
+        super().__init__(iterations)
         self.geometry = Geometry.of(layer)
-        self.iterations = iterations
         self.initial_iterations = initial_iterations if weight.requires_grad else None
         # Drawn now, so that the vectors do not depend on what else draws before the first input.
         self.seed = int(torch.randint(2**62, (), device="cpu"))
@@ -198,14 +210,17 @@ class DivideByConvolutionNorm(Division):
                 u, v = power_iteration(convolution, F.normalize(start, dim=0), self.initial_iterations)
             self.u, self.v = u.to(weight.dtype, copy=True), v.view(shape).to(weight.dtype, copy=True)
         if self.training and self.driven:  # the update's round came before there was anything to iterate
-            self.iterate(weight)
+            self.iterate([(self, weight)])
 
+    @staticmethod
     @torch.no_grad()
-    def iterate(self, weight: Tensor) -> None:
-        if self.v.numel():
-            u, v = power_iteration(self._convolution(weight), self.u, self.iterations)
-            self.u.copy_(u)
-            self.v.copy_(v.view_as(self.v))
+    def iterate(divisions: Sequence[tuple[DivideByConvolutionNorm, Tensor]]) -> None:
+        for step, weight in divisions:
+            assert step.iterations is not None
+            if step.v.numel():
+                u, v = power_iteration(step._convolution(weight), step.u, step.iterations)
+                step.u.copy_(u)
+                step.v.copy_(v.view_as(step.v))
 
     def sigma(self, weight: Tensor) -> Tensor:
         if not self.v.numel():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -111,12 +114,15 @@ class SpectralNorm(Reparametrization):
 
     @torch.no_grad()
     def before_update(self, discriminator: nn.Module) -> None:
+        alike: defaultdict[Any, list[tuple[Division, Tensor]]] = defaultdict(list)
         for layer, parameter in weights(discriminator).values():
             for step, weight in parametrization_steps(layer, parameter):
                 if isinstance(step, Division):
                     step.driven = True
-                    step.iterate(weight)
+                    alike[type(step), step.iterations, weight.device].append((step, weight))
                     break
+        for (kind, *_), divisions in alike.items():
+            kind.iterate(divisions)
 
 
 @NORMALIZERS.register("spectral_norm")
