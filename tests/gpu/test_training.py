@@ -86,7 +86,8 @@ def test_a_gpu_comes_to_the_weights_of_a_cpu(normalizer, monkeypatch):
         "sample",
         lambda data, n, _: (on_both(torch.rand, n, *data.sample_shape).to(data.train.device) * 2 - 1, None),
     )
-    monkeypatch.setattr(torch, "rand", rand_on_both(torch.rand))
+    for name in ("rand", "randint"):
+        monkeypatch.setattr(torch, name, drawn_on_both(getattr(torch, name)))
     after = {}
     for device in ("cpu", "cuda"):
         torch.default_generator.manual_seed(0)
@@ -104,9 +105,9 @@ def on_both(draw, *size):
     return draw(*size, generator=torch.default_generator, dtype=torch.float64)
 
 
-def rand_on_both(rand):
-    def drawn(*size, generator=None, device=None, dtype=None):
-        return rand(*size, generator=torch.default_generator, dtype=dtype).to(device)
+def drawn_on_both(draw):
+    def drawn(*arguments, generator=None, device=None, dtype=None):
+        return draw(*arguments, generator=torch.default_generator, dtype=dtype).to(device)
 
     return drawn
 
