@@ -28,13 +28,15 @@ STEPS = 3
 
 def trained(case: str, devices: int) -> GAN:
     """A GAN after three generator updates, each with two discriminator updates."""
-    normalizer, _, network = case.partition(" on ")
+    rest, _, loss = case.partition(" under ")
+    normalizer, _, network = rest.partition(" on ")
     data = build_data()
     data.dataset = replace(data.dataset, train=scale(data.dataset.train).to(torch.get_default_dtype()))
     gan = build_gan(
         list(data.sample_shape),
         normalizer=normalizer,
         network=network or NETWORK,
+        loss=loss or "standard",
         n_dis=2,
         batch_size=16,
         ema_decay=0.5,

@@ -25,7 +25,9 @@ LABELLED = [
     "spectral_norm+gradient_penalty on resnet(conditional=projection, width=0.03125)",
     "none on resnet(conditional=auxiliary_classifier, width=0.03125)",
 ]
-CASES = [*ALL, *LABELLED]
+# The means in it are over the whole batch, and its generator update sees real samples.
+RELATIVISTIC = "spectral_norm under relativistic_average"
+CASES = [*ALL, *LABELLED, RELATIVISTIC]
 FIT = [
     *("-m", "snlab", "fit", "--model.network", "standard_cnn(width=0.125)", "--model.batch_size", "16"),
     *("--generator_steps", "2", "--measure.every", "1", "--measure.fidelity_every", "1"),
