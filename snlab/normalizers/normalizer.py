@@ -96,12 +96,15 @@ class Composition(Normalizer):
     """Several normalizers as one: attached and called in the order given, their penalties added.
 
     Raises:
-        UserError: one sets the scale of what an earlier one had set it of, which leaves that without effect.
+        UserError: one sets the scale of what an earlier one had set it of, which leaves that without effect;
+            or one that inserts layers, or changes the function, stands twice.
     """
 
     def __init__(self, parts: Sequence[Normalizer]) -> None:
         self.parts = tuple(parts)
         for earlier, later in combinations(self.parts, 2):
+            if type(earlier) is type(later) and later.group in ("layers", "functions"):
+                raise UserError(f"{type(later).__name__} stands twice; it can be attached once")
             if later.scales.undoes(earlier.scales):
                 first, last = type(earlier).__name__, type(later).__name__
                 raise UserError(

@@ -188,3 +188,9 @@ def test_a_weight_that_is_a_buffer_is_converged_at_once():
     SpectralNorm(initial_iterations=0).attach(layer)
     weight: Tensor = layer.eval().weight
     assert torch.linalg.svdvals(weight)[0].item() == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "layer_norm", "gradient_normalization"])
+def test_what_can_be_attached_once_is_refused_twice_before_anything_is_changed(name):
+    with pytest.raises(UserError, match="stands twice; it can be attached once"):
+        normalizer(f"{name}+none+{name}")
