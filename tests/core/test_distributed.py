@@ -34,6 +34,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
 
 
+@pytest.mark.slow
 def test_the_parts_in_order_are_the_whole(results):
     assert [len(result["part"]) for result in results] == list(SIZES)
     assert torch.equal(torch.cat([result["part"] for result in results]), X)

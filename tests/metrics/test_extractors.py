@@ -50,6 +50,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # ---- any extractor ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_features_in_batches_are_those_of_one_batch(extractor: Extractor, data: DataSet) -> None:
     images = data.train[:600]
     found = extractor.features(images)

@@ -18,6 +18,7 @@ def finite(module: nn.Module) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in module.state_dict().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES.names())
 @pytest.mark.parametrize("name", NORMALIZERS.names())
 def test_twenty_updates_are_finite(name, loss):

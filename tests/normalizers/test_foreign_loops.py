@@ -195,6 +195,7 @@ def test_evaluation_right_after_attach(name):
     assert (u @ matrix @ v).item() == pytest.approx(torch.linalg.svdvals(matrix)[0].item(), rel=0.05)
 
 
+@pytest.mark.slow
 def test_compiled_two_forward_passes_and_one_backward():
     torch.manual_seed(0)
     eager = SpectralNorm(initial_iterations=3).attach(dense())

@@ -38,6 +38,7 @@ def convolutions() -> list[tuple[nn.Module, tuple[int, ...]]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layer", "shape"), [pytest.param(*c, id=str(c[0])) for c in convolutions()])
 def test_it_converges_to_the_norm_of_the_matrix_written_out(layer, shape):
     layer = copy.deepcopy(layer).double()
@@ -53,6 +54,7 @@ def test_it_converges_to_the_norm_of_the_matrix_written_out(layer, shape):
     torch.testing.assert_close(norm, torch.ones_like(norm), rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("initial", [0, None])
 @pytest.mark.parametrize("before", [False, True], ids=["plain loop", "before_update"])
 def test_it_stays_near_1_in_training(initial, before):

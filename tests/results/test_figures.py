@@ -33,6 +33,7 @@ def curves(axes: Any, normalizer: str) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FIGURES))
 def test_figures_are_drawn_and_not_blank(name: str, demo: list[Run], tmp_path: Path) -> None:
     from matplotlib.image import imread
@@ -45,6 +46,7 @@ def test_figures_are_drawn_and_not_blank(name: str, demo: list[Run], tmp_path: P
     assert FIGURES[name].__doc__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
 def test_the_suffix_decides_the_format_and_bytes_repeat(
     suffix: str, start: bytes, demo: list[Run], tmp_path: Path

@@ -212,6 +212,7 @@ def test_the_names_that_a_run_is_said_to_log_are_those_that_it_logs(words, fit):
     assert set(run.names()) == _logged([*words, *more], {})
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_every_run_their_number_and_the_cost(tmp_path, capsys):
     path = written(tmp_path)
     assert main(["sweep", str(path), "--dry-run", "--runs", str(tmp_path / "runs"), "--workers", "2"]) == 0

@@ -244,6 +244,7 @@ def damaged(path: Path) -> None:
     path.write_bytes(b"no database at all" * 1000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [Path.unlink, damaged], ids=["deleted", "damaged"])
 def test_runs_go_on_when_the_study_is_lost(harm, tmp_path):
     work = Work(tmp_path, [LASTS + ENDS] * 3)
@@ -272,6 +273,7 @@ def _with_start(trial: Scripted, start) -> Scripted:
     return trial
 
 
+@pytest.mark.slow
 def test_a_study_that_comes_back_is_told_everything(tmp_path, monkeypatch):
     work = Work(tmp_path, [LASTS + ENDS, ENDS])
     began, is_mine = time.monotonic(), work.study.is_mine

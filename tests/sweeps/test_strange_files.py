@@ -101,6 +101,7 @@ PARAMETERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", PARAMETERS, ids=lambda axis: axis[:50])
 def test_a_strange_parameter(axis, tmp_path):
     assert_outcome(f"{HEAD}{axis}\n", PARAMETERS[axis], tmp_path)

@@ -152,6 +152,7 @@ def test_a_checkpoint_that_is_older_than_the_attempt_is_no_progress(tmp_path):
 # ---- leases, searches, targets ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_silent_executor_loses_its_trials_and_one_that_beats_keeps_them(tmp_path):
     study, other = opened(tmp_path, lease=2), opened(tmp_path, lease=2)
     lost, kept = study.claim(), study.claim()
@@ -213,6 +214,7 @@ def test_a_search_comes_closer_and_repeats_a_failed_choice(tmp_path):
     assert min(scores) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])
 def test_a_search_that_is_shared_and_started_again_draws_nothing_twice(sampler, tmp_path):
     drawn = []

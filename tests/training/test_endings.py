@@ -84,6 +84,7 @@ def test_early_stopping_sees_the_metric_and_its_reason_is_kept(fit, arguments, c
     assert claim(arguments(*patient)).finished().summary["generator_step"] == 4
 
 
+@pytest.mark.slow
 def test_a_monitored_metric_is_looked_at_where_it_is_new(fit):
     """Scores come at 3 and 6, the rest at every step: patience counts the scores alone."""
     run = fit(
@@ -222,6 +223,7 @@ def test_a_profile_lands_in_the_runs_folder(fit):
     assert "run_training_batch" in (run.folder / "fit-profile.txt").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "environment"),
     [

@@ -35,6 +35,7 @@ RUN = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalizer", ["spectral_norm", "gradient_penalty"])
 def test_one_seed_is_one_run_and_another_differs(fit, tmp_path, normalizer):
     options = (*RUN, "--model.normalizer", normalizer)
@@ -51,6 +52,7 @@ def test_one_seed_is_one_run_and_another_differs(fit, tmp_path, normalizer):
     assert samples == sorted(path.read_bytes() for path in (second.folder / "samples").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [6, 7])  # on a checkpoint and between two
 @pytest.mark.parametrize(
     "options",
