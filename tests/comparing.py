@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from pytorch_lightning import Trainer
 
+from snlab.callbacks.checkpoint import Checkpoint
 from snlab.tracking.run_folder import Run
 
 CLOCK = ("elapsed", "seconds")  # besides every time/...
@@ -54,3 +59,22 @@ def assert_equal(run: Run, other: Run) -> None:
     samples = [{p.name: p.read_bytes() for p in (r.folder / "samples").iterdir()} for r in (run, other)]
     assert samples[0] == samples[1]
     assert timeless(run.summary) == timeless(other.summary)
+
+
+def whole_and_resumed(
+    fit: Callable[..., Run], options: Sequence[str], at: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Run, Run]:
+    """A run that nothing stops, and one that is stopped after the step ``at`` and goes on."""
+    whole = fit(*options, "--runs", str(folder / "whole"))
+    original = Checkpoint.on_train_batch_end
+
+    def stop(self: Checkpoint, trainer: Trainer, *args: Any) -> None:
+        original(self, trainer, *args)
+        if trainer.global_step == at:
+            raise RuntimeError("the power went out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "on_train_batch_end", stop)
+        with pytest.raises(RuntimeError, match="power"):
+            fit(*options)
+    return whole, fit(*options, "--resume")

@@ -9,7 +9,6 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from benchmarks.update import harness
-from snlab.callbacks.checkpoint import Checkpoint
 from snlab.core.errors import UserError
 from snlab.core.random_streams import Streams
 from snlab.data import DATASETS
@@ -17,7 +16,7 @@ from snlab.data.module import DataModule
 from snlab.gan import GAN
 from snlab.losses import LOSSES
 from snlab.training.build import build_gan
-from tests.comparing import assert_same, last_checkpoint, rows
+from tests.comparing import assert_same, last_checkpoint, rows, whole_and_resumed
 from tests.variants import ALL
 
 pytestmark = pytest.mark.gpu
@@ -117,19 +116,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(precision, fit, tmp_path, monkey
     options = [*("--trainer.accelerator", "gpu", "--trainer.deterministic", "true")]
     options += ["--trainer.precision", precision, "--model.normalizer", TOGETHER, "--model.ema_decay", "0.9"]
     options += ["--generator_steps", "20", "--measure.every", "5", "--checkpoint_every", "10"]
-    whole = fit(*options, "--runs", str(tmp_path / "whole"))
-    original = Checkpoint.on_train_batch_end
-
-    def stop(self, trainer, *args):
-        original(self, trainer, *args)
-        if trainer.global_step == 13:
-            raise RuntimeError("the power went out")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "on_train_batch_end", stop)
-        with pytest.raises(RuntimeError, match="power"):
-            fit(*options)
-    resumed = fit(*options, "--resume")
+    whole, resumed = whole_and_resumed(fit, options, 13, tmp_path, monkeypatch)
     assert resumed.outcome == whole.outcome == "finished"
     assert_same(last_checkpoint(resumed), last_checkpoint(whole))
     assert rows(resumed) == rows(whole)

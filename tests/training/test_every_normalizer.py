@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from snlab.callbacks.checkpoint import Checkpoint
 from snlab.normalizers import NORMALIZERS
-from tests.comparing import assert_same, last_checkpoint, rows
+from tests.comparing import assert_same, last_checkpoint, rows, whole_and_resumed
 from tests.variants import ALL, VARIANTS
 
 pytestmark = pytest.mark.slow
@@ -43,18 +42,6 @@ def test_every_normalizer_goes_on_bit_for_bit(fit, tmp_path, monkeypatch, normal
         *("--model.normalizer", normalizer, "--model.n_dis", "2", "--generator_steps", "6"),
         *("--checkpoint_every", "3", "--measure.every", "2", "--measure.fidelity", "none"),
     )
-    whole = fit(*options, "--runs", str(tmp_path / "whole"))
-    original = Checkpoint.on_train_batch_end
-
-    def stop(self, trainer, *args):
-        original(self, trainer, *args)
-        if trainer.global_step == 4:
-            raise RuntimeError("the power went out")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "on_train_batch_end", stop)
-        with pytest.raises(RuntimeError, match="power"):
-            fit(*options)
-    resumed = fit(*options, "--resume")
+    whole, resumed = whole_and_resumed(fit, options, 4, tmp_path, monkeypatch)
     assert_same(last_checkpoint(resumed), last_checkpoint(whole))
     assert rows(resumed) == rows(whole)
