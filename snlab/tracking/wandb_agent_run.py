@@ -84,26 +84,29 @@ def noted(run: Callable[[], int]) -> int:
     path = os.environ.get(RUN_LOG)
     if path is None or not first_process():  # one process speaks for a run
         return run()
+    over = threading.Event()
     if sys.platform == "linux":
-        threading.Thread(target=_end_with_agent, args=(os.getsid(0),), daemon=True).start()
+        threading.Thread(target=_end_with_agent, args=(os.getsid(0), over), daemon=True).start()
     _note(path, None)
     code = 1
     try:
         code = run()
     finally:
+        over.set()
         _note(path, code)
     return code
 
 
-def _end_with_agent(agent: int) -> None:
-    """Ask this process to save and end once the agent, which leads its session, is gone.
+def _end_with_agent(agent: int, over: threading.Event) -> None:
+    """Until ``over``, ask this process to save and end once the agent, which leads its session, is gone.
 
     Before it has a handler, from its first update on, it would die without a word to W&B, and be lost to the
     sweep.
     """
-    while _lives(agent) or not callable(signal.getsignal(signal.SIGUSR1)):
-        time.sleep(POLL_SECONDS)
-    os.kill(os.getpid(), signal.SIGUSR1)
+    while not over.wait(POLL_SECONDS):
+        if not _lives(agent) and callable(signal.getsignal(signal.SIGUSR1)):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return
 
 
 def _lives(process: int) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
+import threading
 
 import pytest
 from wandb.sdk.lib.config_util import save_config_file_from_dict
@@ -90,6 +92,22 @@ def test_start_and_end_are_noted(run, code, monkeypatch, tmp_path):
     notes = [json.loads(line) for line in path.read_text().splitlines()]
     assert [note["exit_code"] for note in notes] == [None, code]
     assert notes[0]["time"] <= notes[1]["time"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_run_ends_with_its_agent_and_the_next_one_does_not(monkeypatch, tmp_path):
+    monkeypatch.setenv(RUN_LOG, str(tmp_path / "log"))
+    monkeypatch.setattr(wandb_agent_run, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(wandb_agent_run, "_lives", lambda agent: False)
+    told = threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: told.set())
+    try:
+        assert wandb_agent_run.noted(lambda: int(told.wait(10))) == 1
+        told.clear()
+        assert wandb_agent_run.noted(lambda: 0) == 0
+        assert not told.wait(0.2)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 @pytest.mark.parametrize("environment", [{}, {RUN_LOG: "log", "LOCAL_RANK": "1", LAUNCHER: "1"}])
