@@ -43,7 +43,7 @@ def records(path: Path) -> Iterator[protocol.Record]:
 
 
 def offline_file(run: Run) -> Path:
-    """The run's file, whole: W&B's service may write its last block after ``finish`` returned, and then ends."""
+    """The run's file, whole: W&B's service may write its last block after ``finish`` returned."""
     wandb.teardown()
     (path,) = run.folder.glob("wandb/offline-run-*/*.wandb")
     assert any(record.HasField("exit") for record in records(path))
