@@ -49,7 +49,7 @@ def _disk() -> tuple[str, str]:
 
 
 def _cache() -> tuple[str, str]:
-    from snlab.metrics.embedded import cache_folder
+    from snlab.core.folders import cache_folder
 
     folder = cache_folder()
     try:

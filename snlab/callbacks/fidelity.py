@@ -13,7 +13,7 @@ from snlab.callbacks.probe import generate
 from snlab.core import names
 from snlab.core.distributed import all_gather, broadcast_buffers, on_all_ranks, shard
 from snlab.data import Density
-from snlab.data.dataset import to_uint8
+from snlab.data.scaling import to_uint8
 from snlab.metrics.extractors import Extractor, Features
 from snlab.metrics.fidelity import fidelity, real_images
 from snlab.metrics.modes import modes

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from snlab.core.random_streams import stream_seed
 from snlab.data import DataSet
-from snlab.data.dataset import scale
 from snlab.nn.conditional import given
 from snlab.nn.evaluation import evaluating
 
@@ -47,7 +46,7 @@ class Probe:
 
         def some(samples: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
             index = torch.randperm(len(samples), generator=generator)[:size].to(samples.device)
-            return scale(samples[index]), labels[index] if labelled and labels is not None else None
+            return dataset.scale(samples[index]), labels[index] if labelled and labels is not None else None
 
         train, train_labels = some(dataset.train, dataset.train_labels)
         heldout, heldout_labels = some(dataset.heldout, dataset.heldout_labels)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-CACHE = "SNLAB_CACHE"  # folder of trained feature extractors; the user's cache folder if unset
+CACHE = "SNLAB_CACHE"  # folder of extractors and converted data sets; the user's cache folder if unset
+DATA = "SNLAB_DATA"  # folder of downloaded data sets; one inside the cache folder if unset
 DEVICES = "SNLAB_DEVICES"  # devices of a run whose configuration does not say; 1 if unset
 RUN_LOG = "SNLAB_RUN_LOG"  # file that `snlab agent` reads its runs' exit codes from; set by it alone
 LAUNCHER = "SNLAB_LAUNCHER"  # process id of a run's first process, set by it for those that it starts

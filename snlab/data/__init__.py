@@ -1,11 +1,12 @@
-"""What the discriminator is shown: every data set whole in memory, on the training device."""
+"""What the discriminator is shown: training and held-out samples, and where they come from."""
 
 from __future__ import annotations
 
-from snlab.data.dataset import DATASETS, DataSet, Density, scale, to_uint8
+from snlab.data.dataset import DATASETS, DataSet, Density
 from snlab.data.digits import digits
 from snlab.data.mixture import GaussianMixture, mixture
 from snlab.data.photos import photos
+from snlab.data.scaling import scale, to_uint8
 
 __all__ = [
     "DATASETS",

@@ -1,7 +1,8 @@
-"""A data set: two tensors, train and held out, that live on the training device and are sampled there."""
+"""A data set: training and held-out samples, and how the training step draws from them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from snlab.core.registry import Registry
+from snlab.data.ahead import Ahead
+from snlab.data.scaling import Scaling, dequantise, scale
 
 
 class Density(Protocol):
@@ -26,10 +29,18 @@ class Density(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Real samples in memory: images as uint8 (N, C, H, W), or vectors as float32 (N, d).
+    """Real samples: images as uint8 (N, C, H, W), or vectors as float32 (N, d).
 
     Labels are int64 (N,), from 0 to classes - 1, or None. The density is that of what the samples were
     drawn from, where it is known. ValueError for labels that are none of these.
+
+    Args:
+        scaling: of images, from bytes to what the networks see; see ``scaling.scale``.
+        noise: whether training images get uniform noise of one grey level, drawn anew each time.
+        load: gives the samples, where those here are blank and only their shapes and numbers are meant: so a
+            sweep can be checked before its data is there, or read.
+        mapped: the training samples are in a file that is mapped to memory; they are read from there batch
+            by batch, and stay off the training device.
 
     >>> data = DataSet("pairs", train=torch.eye(2), heldout=torch.ones(1, 2))
     >>> samples, labels = data.sample(3, torch.Generator().manual_seed(0))
@@ -44,6 +55,11 @@ class DataSet:
     heldout_labels: Tensor | None = None
     classes: int = 0
     density: Density | None = None
+    scaling: Scaling = "symmetric"
+    noise: bool = False
+    load: Callable[[], DataSet] | None = None
+    mapped: bool = False
+    ahead: Ahead | None = None  # of mapped samples: set by ``to``
 
     def __post_init__(self) -> None:
         _check_labels("train", self.train, self.train_labels, self.classes)
@@ -54,8 +70,21 @@ class DataSet:
         """(C, H, W) or (d,)."""
         return tuple(self.train.shape[1:])
 
+    def loaded(self) -> DataSet:
+        """The same data set with its samples; UserError where they are not to be had."""
+        if self.load is None:
+            return self
+        return replace(self.load(), scaling=self.scaling, noise=self.noise)
+
+    def scale(self, samples: Tensor) -> Tensor:
+        """Samples as the networks see them, float32, without noise."""
+        return scale(samples, self.scaling)
+
     def to(self, device: torch.device | str) -> DataSet:
-        """The same data on ``device``; itself, at no cost, where it is there already."""
+        """The same data for training on ``device``; itself, at no cost, where it is there already."""
+        if self.mapped:
+            ahead = Ahead(self._draw, torch.device(device))
+            return replace(self, heldout=self.heldout.to(device), ahead=ahead)
         train = self.train.to(device)
         if train is self.train:
             return self
@@ -70,13 +99,27 @@ class DataSet:
 
         Args:
             n: how many.
-            generator: the random numbers; it lives on the data's device.
+            generator: the random numbers; it lives on the training device.
 
         Returns:
-            Samples, float32 (n, *sample_shape), images in [-1, 1], and labels, int64 (n,), or None.
+            Samples, float32 (n, *sample_shape), images in [-1, 1] but for noise, and labels, int64 (n,), or
+            None; on the training device.
         """
-        index = torch.randint(len(self.train), (n,), generator=generator, device=self.train.device)
-        return scale(self.train[index]), None if self.train_labels is None else self.train_labels[index]
+        return self._draw(n, generator) if self.ahead is None else self.ahead.take(n, generator)
+
+    def _draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        index = torch.randint(len(self.train), (n,), generator=generator, device=generator.device)
+        samples = self.scale(_rows(self.train, index))
+        if self.noise:
+            samples = dequantise(samples, self.scaling, generator)
+        return samples, None if self.train_labels is None else _rows(self.train_labels, index)
+
+
+def _rows(tensor: Tensor, index: Tensor) -> Tensor:
+    """``tensor[index]`` on the index's device; a tensor of the host's is read there, into pinned memory."""
+    if tensor.device == index.device:
+        return tensor[index]
+    return tensor[index.cpu()].pin_memory().to(index.device, non_blocking=True)
 
 
 def _check_labels(part: str, samples: Tensor, labels: Tensor | None, classes: int) -> None:
@@ -93,28 +136,5 @@ def _check_labels(part: str, samples: Tensor, labels: Tensor | None, classes: in
             f"got labels from {labels.min()} to {labels.max()}"
         )
 
-
-# ---- between bytes and what the networks see ------------------------------------------------------------
-
-
-def scale(x: Tensor) -> Tensor:
-    """uint8 0..255 to float32 in [-1, 1]; anything else passes through.
-
-    >>> scale(torch.tensor([0, 255], dtype=torch.uint8))
-    tensor([-1.,  1.])
-    """
-    return x.float() / 127.5 - 1 if x.dtype == torch.uint8 else x
-
-
-def to_uint8(x: Tensor) -> Tensor:
-    """Images in [-1, 1] to uint8 0..255, rounded, clamped: the inverse of :func:`scale`.
-
-    >>> to_uint8(torch.tensor([-2.0, -1.0, 0.004, 1.0]))
-    tensor([  0,   0, 128, 255], dtype=torch.uint8)
-    """
-    return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-# ---- the names ------------------------------------------------------------------------------------------
 
 DATASETS: Registry[DataSet] = Registry("data set")

@@ -40,6 +40,10 @@ class DataModule(LightningDataModule):
         """How many classes the training samples are labelled with; 0 where they have no labels."""
         return 0 if self.dataset.train_labels is None else self.dataset.classes
 
+    def load(self) -> None:
+        """Read the samples, if only their shapes are known so far; UserError if they are not to be had."""
+        self.dataset = self.dataset.loaded()
+
     def setup(self, stage: str) -> None:
         if self.trainer is not None:
             self.dataset = self.dataset.to(self.trainer.strategy.root_device)

@@ -12,22 +12,20 @@ import hashlib
 import io
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import filelock
-import platformdirs
 import torch
 from torch import Tensor
 from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
-from snlab.core.environment import CACHE
 from snlab.core.files import write_atomically
+from snlab.core.folders import cache_folder
 from snlab.metrics.classifier import RECIPE, Classifier, accuracy, on_one_cpu_thread, train_classifier
 from snlab.metrics.extractors import Extractor
 
@@ -126,11 +124,6 @@ class EmbeddedFeatures(FeatureExtractorBase):
 
 
 # ---- the cache ------------------------------------------------------------------------------------------
-
-
-def cache_folder() -> Path:
-    """``$SNLAB_CACHE``, else the user's cache folder as the system has it (``~/.cache/snlab`` on Linux)."""
-    return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("snlab")).expanduser()
 
 
 def _key(images: Tensor, labels: Tensor, classes: int) -> str:

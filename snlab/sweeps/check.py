@@ -195,7 +195,7 @@ def _logged(
     check_asked(arguments, settings, asked or {})
     identity = Claim.of({**settings, "seed_everything": 0}).identity
     if identity not in built:  # seeds share everything that could be wrong
-        cli.build()
+        cli.build(load=False)  # the data of a sweep may be on another machine
         options = MeasureOptions(**settings["measure"])
         found = measurements(options, cli.model, cli.datamodule.dataset, 0)
         built[identity] = set[str]().union(*(m.logs(cli.model) for m in found))

@@ -147,10 +147,13 @@ class FitCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Nothing yet: build() does it."""
 
-    def build(self) -> None:
+    def build(self, load: bool = True) -> None:
         """Make ``datamodule``, ``model`` and the user's ``callbacks``.
 
         UserError where a name or a value is not to be had.
+
+        Args:
+            load: read the data, too, where it is in files; without, a data set is known by its shapes alone.
         """
         try:
             self.config_init = self.parser.instantiate(self.config)
@@ -161,6 +164,8 @@ class FitCLI(LightningCLI):
             raise UserError(" ".join(str(error.__cause__ or error).split())) from error
         self.datamodule, self.model = self.config_init["data"], self.config_init["model"]
         self.callbacks: list[Callback] = listed(self.config_init["trainer"]["callbacks"])
+        if load:
+            self.datamodule.load()
 
     def trainer_with(
         self, callbacks: Sequence[Callback], plugins: Sequence[Any], folder: Path | None = None, **kwargs: Any

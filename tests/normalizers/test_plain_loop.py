@@ -71,7 +71,7 @@ def test_one_line_in_a_plain_loop():
 def test_the_harness_gives_the_numbers_of_the_plain_functions(fit):
     """What a run logged last is what the functions say of its discriminator, loaded into plain torch."""
     from snlab.data import DATASETS
-    from snlab.data.dataset import scale
+    from snlab.data.scaling import scale
     from snlab.networks import NETWORKS
 
     run = fit("--generator_steps", "4", "--measure.every", "4", "--measure.fidelity", "none")
