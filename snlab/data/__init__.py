@@ -5,6 +5,7 @@ from __future__ import annotations
 from snlab.data.dataset import DATASETS, DataSet, Density
 from snlab.data.digits import digits
 from snlab.data.mixture import GaussianMixture, mixture
+from snlab.data.mnist import fashion_mnist, mnist
 from snlab.data.photos import photos
 from snlab.data.scaling import scale, to_uint8
 
@@ -14,7 +15,9 @@ __all__ = [
     "Density",
     "GaussianMixture",
     "digits",
+    "fashion_mnist",
     "mixture",
+    "mnist",
     "photos",
     "scale",
     "to_uint8",
