@@ -232,8 +232,14 @@ class GAN(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["loss_totals"] = self._totals_of_all()
         checkpoint["normalizer"] = self.normalizer.state_dict()
+        checkpoint["classes"] = self.classes
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        classes = checkpoint.get("classes", self.classes)
+        if classes != self.classes:
+            raise UserError(
+                f"the checkpoint's networks are of {classes} classes, the data has {self.classes}"
+            )
         if "normalizer" in checkpoint:  # there since some normalizers keep more than the discriminator holds
             self.normalizer.load_state_dict(checkpoint["normalizer"])
         totals: Tensor = checkpoint["loss_totals"]

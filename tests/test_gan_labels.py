@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from pytorch_lightning import Trainer
 from torch import Tensor
 
+from snlab.core.errors import UserError
 from snlab.data.module import DataModule
 from snlab.gan import GAN
 from snlab.training.build import build_data, build_gan
@@ -79,3 +80,9 @@ def test_a_network_without_labels_is_trained_without() -> None:
     _, labels = gan.real(data.dataset, 4)
     assert labels is None
     assert gan.beside_generated(data.dataset) == (None, None)  # nothing is drawn for the generator's update
+
+
+def test_a_checkpoint_of_other_classes_is_refused_in_one_line():
+    three, four = (build_gan([2], network="mlp(conditional=true, width=8)", classes=n) for n in (3, 4))
+    with pytest.raises(UserError, match="the checkpoint's networks are of 3 classes, the data has 4"):
+        four.on_load_checkpoint({"classes": three.classes})
