@@ -13,15 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
-from torch_fidelity.metric_fid import fid_features_to_statistics
 
 from snlab.core.errors import UserError
+from snlab.metrics.frechet import Moments
 
 INCEPTION = "inception-v3-compat"  # torch-fidelity's name: InceptionV3 as in the published TensorFlow graph
 
@@ -43,9 +42,9 @@ class Features:
         return Features(self.features[part], self.logits[part], self.extractor)
 
     @cached_property
-    def moments(self) -> dict[str, Any]:
-        """torch-fidelity's mean (d,) and covariance (d, d), computed once: of the real side, once a run."""
-        return fid_features_to_statistics(self.features.cpu())
+    def moments(self) -> Moments:
+        """Mean (d,) and covariance (d, d), computed once: of the real side, once a run."""
+        return Moments.of(self.features)
 
 
 class Extractor:

@@ -1,4 +1,4 @@
-"""Fidelity scores from features, each by torch-fidelity's own function."""
+"""Fidelity scores from features, each by torch-fidelity's own function but the Fréchet distance."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
-from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
 from snlab.core import names
 from snlab.metrics.extractors import Extractor, Features
+from snlab.metrics.frechet import frechet_distance
 from snlab.metrics.protocols import PROTOCOLS, Protocol
 
 PAIRS_AT_ONCE = 5_000  # rows of the distance matrices held at a time: 1 GB against 50000 columns
@@ -75,7 +75,7 @@ def _scores(real: Features, fake: Features, protocol: Protocol) -> dict[str, flo
 
     fake = fake[: protocol.n_fake]
     if names.FID in protocol.metrics:
-        scores[names.FID] = frechet_distance(real, fake)
+        scores[names.FID] = _frechet(real, fake)
     if names.KID in protocol.metrics:
         found = kid_features_to_metric(
             fake.features,
@@ -94,9 +94,8 @@ def _scores(real: Features, fake: Features, protocol: Protocol) -> dict[str, flo
     return scores
 
 
-def frechet_distance(real: Features, fake: Features) -> float:
-    """|m - m'|² + tr(C + C' - 2 (C C')^½), m and C the mean and covariance of each side's features."""
+def _frechet(real: Features, fake: Features) -> float:
     try:
-        return float(fid_statistics_to_metric(fake.moments, real.moments, verbose=False)[KEY_METRIC_FID])
-    except np.linalg.LinAlgError:
+        return frechet_distance(real.moments, fake.moments)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
         return math.nan

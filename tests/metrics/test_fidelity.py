@@ -15,7 +15,8 @@ from snlab.core import names
 from snlab.core.errors import UserError
 from snlab.data.dataset import DataSet
 from snlab.metrics.extractors import Extractor, Features
-from snlab.metrics.fidelity import fidelity, frechet_distance, real_features
+from snlab.metrics.fidelity import fidelity, real_features
+from snlab.metrics.frechet import Moments, frechet_distance
 from snlab.metrics.protocols import PROTOCOLS
 
 E = "embedded-digits"
@@ -57,8 +58,8 @@ def closed_form(m1: np.ndarray, C1: np.ndarray, m2: np.ndarray, C2: np.ndarray) 
 def test_frechet_distance_is_the_closed_form_of_the_samples_moments() -> None:
     x, y = gaussians(500, seed=0)
     moments = [m for s in (x.numpy(), y.numpy()) for m in (s.mean(axis=0), np.cov(s, rowvar=False))]
-    assert frechet_distance(of(x), of(y)) == pytest.approx(closed_form(*moments), rel=1e-9)
-    assert frechet_distance(of(x.float()), of(y.float())) == pytest.approx(closed_form(*moments), rel=1e-6)
+    assert scores(of(x), of(y))[names.FID] == pytest.approx(closed_form(*moments), rel=1e-9)
+    assert scores(of(x.float()), of(y.float()))[names.FID] == pytest.approx(closed_form(*moments), rel=1e-6)
 
 
 def test_frechet_distance_estimates_that_of_the_gaussians() -> None:
@@ -66,7 +67,7 @@ def test_frechet_distance_estimates_that_of_the_gaussians() -> None:
     C1, C2 = (A @ A.T).numpy(), (B @ B.T).numpy()
     truth = closed_form(np.zeros(6), C1, m.numpy(), C2)
     n, repeats = 20_000, 16
-    found = [frechet_distance(*map(of, gaussians(n, seed))) for seed in range(repeats)]
+    found = [frechet_distance(*map(Moments.of, gaussians(n, seed))) for seed in range(repeats)]
     bias = (np.trace(C1) + np.trace(C2)) / n  # of the means' part; the covariances' is of the same order
     assert abs(np.mean(found) - truth) < 4 * np.std(found, ddof=1) / math.sqrt(repeats) + 2 * bias
     assert np.std(found, ddof=1) < 0.02 * truth
@@ -194,15 +195,13 @@ def test_the_same_every_time_silently_and_without_touching_random_states(
 
 
 def test_the_real_side_s_moments_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    from snlab.metrics import extractors
-
-    plain = extractors.fid_features_to_statistics
-    monkeypatch.setattr(extractors, "fid_features_to_statistics", lambda x: calls.append(x) or plain(x))
+    calls: list[Tensor] = []
+    plain = Moments.of
+    monkeypatch.setattr(Moments, "of", lambda x: calls.append(x) or plain(x))
     real = of(torch.randn(50, 4))
     for _ in range(3):
         scores(real, of(torch.randn(60, 4)))
-    assert [len(x) for x in calls] == [60, 50, 60, 60]
+    assert [len(x) for x in calls] == [50, 60, 60, 60]
 
 
 def test_constant_fakes_have_scores() -> None:
@@ -235,7 +234,7 @@ def test_only_the_protocol_s_metrics_and_counts() -> None:
     protocol = replace(EMBEDDED, metrics=(names.FID, names.INCEPTION_SCORE), n_fake=40, n_inception=90)
     found = fidelity(real, fake, protocol)
     assert list(found) == [f"fid/{E}", f"inception_score/{E}"]
-    assert found[f"fid/{E}"] == frechet_distance(real, fake[:40])
+    assert found[f"fid/{E}"] == frechet_distance(real.moments, fake[:40].moments)
     assert found[f"inception_score/{E}"] == scores(real, fake[:90])[names.INCEPTION_SCORE]
 
 
