@@ -28,9 +28,9 @@ def frechet_distance(real: Moments, fake: Moments) -> float:
     """|m - m'|² + tr C + tr C' - 2 tr (C C')^½; near 0, of either sign, for equal moments.
 
     The last trace is that of the square root of the symmetric Lᵀ C' L, where C = L Lᵀ by Cholesky: its
-    eigenvalues are those of C C'. Where a covariance has no full rank (fewer samples than dimensions, constant
-    features, a generator that collapsed) it is the sum of the singular values of S'ᵀ S instead: S, with
-    S Sᵀ = C, has as many columns as C has eigenvalues above rounding, of which no square root is taken.
+    eigenvalues are those of C C'. Where a covariance has not full rank (too few samples, constant features,
+    a generator that collapsed) it is the sum of the singular values of S'ᵀ S instead: S, with S Sᵀ = C, has
+    as many columns as C has eigenvalues above rounding, of which no square root is taken.
 
     Args:
         real: of one side.
