@@ -52,7 +52,8 @@ class Extractor:
 
     ``load`` gives that digest and the network, when either is first asked for: training one takes seconds.
     The network answers two layers: that of the Fréchet distance, then that of the inception score.
-    ``colour``: it takes three channels only.
+    ``colour``: it takes three channels only. ``published``: its weights are a file that the user has to have,
+    and `check` looks for.
     """
 
     def __init__(
@@ -61,16 +62,23 @@ class Extractor:
         load: Callable[[], tuple[str, FeatureExtractorBase]],
         batch_size: int,
         colour: bool = False,
+        published: bool = False,
     ) -> None:
         self.name = name
         self.load = load
         self.batch_size = batch_size
         self.colour = colour
+        self.published = published
 
     @cached_property
     def _loaded(self) -> tuple[str, FeatureExtractorBase]:
         digest, module = self.load()
         return digest, module.eval().requires_grad_(False)
+
+    def check(self) -> None:
+        """UserError where published weights are missing or are something else. Nothing is trained for it."""
+        if self.published:
+            _ = self._loaded
 
     @property
     def digest(self) -> str:
@@ -111,10 +119,16 @@ def inception_extractor(weights: str | Path | None = None) -> Extractor:
     """torch-fidelity's InceptionV3: 2048 features, 1008 logits without bias.
 
     ``weights``: a file that holds them, instead of torch-fidelity's own cache. Nothing is ever downloaded.
-    UserError where the file is missing or is something else. Weights other than the published ones are used,
-    with a warning, since scores from them compare with nobody else's.
+    The file is read when the extractor is first used, or by its `check`: UserError where it is missing or is
+    something else. Weights other than the published ones are used, with a warning, since scores from them
+    compare with nobody else's.
     """
     path = Path(weights) if weights is not None else inception_weights_path()
+    return Extractor(INCEPTION, lambda: _inception(path), batch_size=50, colour=True, published=True)
+
+
+def _inception(path: Path) -> tuple[str, FeatureExtractorInceptionV3]:
+    """The digest of the weights at ``path``, and the network that has them."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -140,7 +154,7 @@ def inception_extractor(weights: str | Path | None = None) -> Extractor:
         log.warning(
             "%s: not the published Inception weights (sha256 %s..., not %s...)", path, digest[:8], published
         )
-    return Extractor(INCEPTION, lambda: (digest, module), batch_size=50, colour=True)
+    return digest, module
 
 
 def path_digest(url: str) -> str:

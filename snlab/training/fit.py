@@ -125,6 +125,9 @@ def _callbacks(cli: FitCLI, place: Claim) -> list[Callback]:
         cli.settings["seed_everything"],
     )
     check_monitors(cli.callbacks, set[str]().union(*(m.logs(cli.model) for m in measured)))
+    for measurement in measured:
+        if isinstance(measurement, Fidelity):
+            measurement.extractor.check()
     stop = StopOnSignal(checkpoint, seconds(cli.settings["trainer"]["max_time"]))
     return [*measured, AfterMeasurements(cli.callbacks, measured), ProgressReport(), checkpoint, stop]
 

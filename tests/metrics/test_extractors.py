@@ -83,7 +83,7 @@ def test_missing_weights_say_how_to_get_them(torch_home: Path) -> None:
     place = torch_home / "hub" / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
     assert inception_weights_path() == place
     with pytest.raises(UserError) as caught:
-        inception_extractor()
+        inception_extractor().check()
     line = str(caught.value)
     assert "\n" not in line
     assert URL_INCEPTION_V3 in line
@@ -95,11 +95,11 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     path.write_text("<html>not found</html>")
     with pytest.raises(UserError, match="does not hold torch-fidelity's Inception weights") as caught:
-        inception_extractor(path)
+        inception_extractor(path).check()
     assert "\n" not in str(caught.value)
     torch.save({"conv.weight": torch.zeros(3)}, path)
     with pytest.raises(UserError, match="does not hold torch-fidelity's Inception weights") as caught:
-        inception_extractor(path)
+        inception_extractor(path).check()
     assert "\n" not in str(caught.value)
 
 
@@ -111,7 +111,7 @@ class Malice:
 def test_code_in_a_weights_file_does_not_run(tmp_path: Path) -> None:
     torch.save({"conv.weight": Malice()}, tmp_path / "weights.pth")
     with pytest.raises(UserError, match="does not hold"):
-        inception_extractor(tmp_path / "weights.pth")
+        inception_extractor(tmp_path / "weights.pth").check()
 
 
 def test_a_given_file_is_loaded_as_torch_fidelity_loads_it(

@@ -243,7 +243,10 @@ STOPPING = {
         ),
         ({"seed_everything": {"values": [0, -1]}}, "seed_everything is -1"),
         ({"model.decay_from": {"values": [3, 5]}}, "value 5: model.decay_from is 5, beyond the run's end"),
-        ({"measure.fidelity": {"values": ["inception"]}}, "download https://"),
+        (
+            {"measure.fidelity": {"values": ["inception"]}},
+            "protocol 'miyato2018' wants 10000 real training images, not 1437",
+        ),
     ],
 )
 def test_what_fit_would_refuse_is_refused_before_anything_starts(parameter, said, tmp_path, capsys):
@@ -253,3 +256,15 @@ def test_what_fit_would_refuse_is_refused_before_anything_starts(parameter, said
     assert line.startswith(f"snlab: {path}: ")
     assert said in line
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_on_another_machine_is_not_needed_here(tmp_path, capsys):
+    """A check wants the names of the scores, not the Inception weights: the run says what is missing."""
+    values = {"data.dataset": {"values": ["photos(size=16)"]}, "measure.fidelity": {"values": ["inception"]}}
+    path = written(
+        tmp_path,
+        parameters={**values, "measure.inception_weights": {"values": [str(tmp_path / "none.pth")]}},
+        metric={"name": "fid/inception-v3-compat", "goal": "minimize"},
+    )
+    assert main(["sweep", str(path), "--dry-run", "--runs", str(tmp_path / "runs")]) == 0
+    assert "none.pth" not in capsys.readouterr().err

@@ -223,8 +223,9 @@ def test_divergence_is_a_result(fit):
 
 def test_scores_that_are_asked_for_by_name_are_needed(fit, tmp_path):
     nowhere = ("--measure.inception_weights", str(tmp_path / "none.pth"))
+    photos = ("--data.dataset", "photos(size=16)")
     with pytest.raises(UserError, match="download https://"):
-        fit("--generator_steps", "2", "--measure.fidelity", "inception", *nowhere)
+        fit("--generator_steps", "2", "--measure.fidelity", "inception", *photos, *nowhere)
     assert not (tmp_path / "runs").exists()
 
 

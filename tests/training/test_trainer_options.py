@@ -218,7 +218,14 @@ TYPED = [
     (["--config", "SWEEP"], "is a sweep file; snlab sweep "),
     (["--config", "STEPS"], "sets trainer.max_steps; say --generator_steps"),
     (["--config", "{'model': {'seed': 3}}"], "sets model.seed; say --seed_everything"),
-    (["--measure.fidelity", "inception", "--measure.inception_weights", "nowhere"], "download https://"),
+    (
+        [
+            *("--data.dataset", "photos(size=16)", "--measure.fidelity", "inception"),
+            *("--measure.inception_weights", "nowhere"),
+        ],
+        "download https://",
+    ),
+    (["--measure.fidelity", "inception"], "wants 10000 real training images, not 1437"),
     (["--measure.fidelity", "inception", "--data.dataset", "mixture", "--model.network", "mlp"], "no images"),
     (["--measure.protocol", "miyato"], "did you mean 'miyato2018'?"),
 ]
