@@ -26,9 +26,18 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from snlab.core.files import write_atomically
 from snlab.core.folders import cache_folder
-from snlab.metrics.classifier import RECIPE, Classifier, accuracy, on_one_cpu_thread, train_classifier
+from snlab.metrics.classifier import (
+    Classifier,
+    accuracy,
+    classifier_for,
+    every,
+    on_one_cpu_thread,
+    recipe_for,
+    train_classifier,
+)
 from snlab.metrics.extractors import Extractor
 
+HASHED = 1000  # images at a time: of those that are mapped to memory no more than these are copied
 WAIT = 600.0  # seconds to wait for another process that trains the same classifier
 
 log = logging.getLogger(__name__)
@@ -49,7 +58,8 @@ def embedded_extractor(
     the held-out ones only tell its accuracy, in the log. ``cache``: the folder of cached weights, else
     `cache_folder`. ValueError for images or labels of another kind.
 
-    It is trained, or read, when the extractor is first used. Of two processes that want it, one trains and
+    It is trained, or read, when the extractor is first used, and nothing is read of the images before: they
+    may be mapped to memory, and are never copied as a whole. Of two processes that want it, one trains and
     the other waits. A cached file that is not what was written is trained again; where nothing can be
     written, it is kept in memory; the log says so.
     """
@@ -62,11 +72,10 @@ def embedded_extractor(
     if lowest < 0 or highest >= classes:
         raise ValueError(f"labels must be 0 to {classes - 1}, not {lowest} to {highest}")
     name = f"embedded-{name}"
-    images, labels = images.cpu().contiguous(), labels.cpu().long().contiguous()
 
     def train() -> bytes:
         start = time.perf_counter()
-        classifier = train_classifier(images, labels, classes)
+        classifier = train_classifier(images.cpu(), labels.cpu().long(), classes)
         took = time.perf_counter() - start
         right = accuracy(classifier, heldout_images.cpu(), heldout_labels.cpu())
         log.info("trained %s in %.1f s, held-out accuracy %.3f", name, took, right)
@@ -78,7 +87,7 @@ def embedded_extractor(
         path = Path(cache or cache_folder()) / f"{name}-{_key(images, labels, classes)}.pt"
         weights = _cached(path, train)
         with on_one_cpu_thread():
-            classifier = Classifier(images.shape[1], classes)
+            classifier = classifier_for(images, classes)
             classifier.load_state_dict(torch.load(io.BytesIO(weights), weights_only=True))
         _CLASSIFIERS[name] = classifier
         if name not in FEATURE_EXTRACTORS_REGISTRY:  # registering twice raises
@@ -128,9 +137,11 @@ class EmbeddedFeatures(FeatureExtractorBase):
 
 def _key(images: Tensor, labels: Tensor, classes: int) -> str:
     """The hash of all that the weights depend on: other data or another recipe is another file."""
-    digest = hashlib.sha256(json.dumps([RECIPE, images.shape, classes]).encode())
-    digest.update(images.numpy().data)
-    digest.update(labels.numpy().data)
+    digest = hashlib.sha256(json.dumps([recipe_for(images), images.shape, classes]).encode())
+    step = every(len(images))
+    for part in images[::step].split(HASHED):
+        digest.update(part.cpu().contiguous().numpy().data)
+    digest.update(labels[::step].cpu().long().contiguous().numpy().data)
     return digest.hexdigest()[:16]
 
 

@@ -31,9 +31,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         done.append(len(images))
         return plain(images, labels, classes)
 
-    recipe = RECIPE._replace(steps=3)
-    monkeypatch.setattr(classifier, "RECIPE", recipe)
-    monkeypatch.setattr(embedded, "RECIPE", recipe)
+    monkeypatch.setattr(classifier, "RECIPE", RECIPE._replace(steps=3))
     monkeypatch.setattr(embedded, "train_classifier", counted)
     monkeypatch.setattr(embedded, "_CLASSIFIERS", {})  # others' "embedded-digits" stays what it is
     return done
@@ -104,7 +102,7 @@ def test_other_data_labels_or_recipe_are_another_classifier(
     labels[0] = (labels[0] + 1) % 10
     for other in (data, replace(data, train=images), replace(data, train_labels=labels)):
         train(tmp_path, other)
-    monkeypatch.setattr(embedded, "RECIPE", embedded.RECIPE._replace(version=2))
+    monkeypatch.setattr(classifier, "RECIPE", classifier.RECIPE._replace(version=3))
     train(tmp_path)
     assert len(trainings) == len(list(tmp_path.glob("*.pt"))) == 4
 
@@ -173,7 +171,7 @@ from pathlib import Path
 from snlab.data.digits import digits
 from snlab.metrics import classifier, embedded
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-classifier.RECIPE = embedded.RECIPE = classifier.RECIPE._replace(steps=3)
+classifier.RECIPE = classifier.RECIPE._replace(steps=3)
 def slowly(*data):
     time.sleep(2)  # longer than the two processes start apart
     return classifier.train_classifier(*data)
