@@ -14,8 +14,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from benchmarks.timing import CPU, no_garbage_collection, seconds
 from benchmarks.update import direct
 from snlab.callbacks.checkpoint import Checkpoint
-from snlab.callbacks.measurement import due, log
+from snlab.callbacks.measurement import log
 from snlab.callbacks.progress import ProgressReport
+from snlab.callbacks.steps import due
 from snlab.callbacks.stopping import StopOnSignal
 from snlab.gan import GAN
 from snlab.tracking.checkpoints import AtomicCheckpointIO
@@ -93,8 +94,9 @@ def measuring(dataset: str, network: str, device: torch.device = CPU) -> dict[st
     with tempfile.TemporaryDirectory() as folder, no_garbage_collection():
         run = trainer(gan, data.dataset, Path(folder), [], device)
         for measurement in measurements(MeasureOptions(), gan, data.dataset, 0)[:-1]:
+            measurement.setup(run, gan, "fit")
             measurement.measure(run, gan)  # the first of a run prepares what the others use
-            taken = seconds(lambda m=measurement: log(run, m.measure(run, gan)), device)
+            taken = seconds(lambda m=measurement: log(run, m.measure(run, gan), 0), device)
             count = sum(due(step, measurement.every, STEPS) for step in range(1, STEPS + 1))
             found[type(measurement).__name__] = {"seconds": taken, "count": count}
         for logger in run.loggers:

@@ -20,6 +20,7 @@ _HOMES = {
     "SpectralNorm": "snlab.normalizers.spectral_norm",
     "WeightNorm": "snlab.normalizers.weight_norm",
     "GradientPenalty": "snlab.normalizers.gradient_penalty",
+    "RunFolder": "snlab.callbacks.run_folder",
     "UserError": "snlab.core.errors",
 }
 __all__ = ["__version__", *_HOMES]

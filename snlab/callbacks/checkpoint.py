@@ -7,7 +7,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from snlab.callbacks.measurement import checked, due
+from snlab.callbacks.steps import checked, due
 from snlab.tracking.checkpoints import checkpoint_path, checkpoints, is_whole, remove
 
 

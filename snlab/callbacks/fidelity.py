@@ -58,6 +58,7 @@ class Fidelity(Measurement):
         return {f"{metric}/{self.extractor.name}" for metric in self.protocol.metrics}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
         _ = self.extractor.digest  # trained before the run where it has to be, and known to its summary
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:

@@ -16,9 +16,9 @@ class Diverged(Exception):  # noqa: N818  not an error
 
 
 class Losses(Measurement):
-    """Logs what the module's ``mean_losses()`` gives, the means since the last log.
+    """Logs what the module's ``mean_losses()`` gives, the means since the last log, where it has that.
 
-    Raises Diverged where one of them, or a weight, is not finite: in every process, as all have the same.
+    Raises Diverged where one of them, or any weight, is not finite: in every process, as all have the same.
     """
 
     everywhere = True
@@ -27,12 +27,11 @@ class Losses(Measurement):
         return {names.LOSS_DISCRIMINATOR, names.LOSS_GENERATOR, names.LOSS_PENALTY}
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
-        losses: dict[str, float] = module.mean_losses()  # type: ignore[operator]
+        means = getattr(module, "mean_losses", None)
+        losses: dict[str, float] = means() if callable(means) else {}
         finite = torch.stack([parameter.isfinite().all() for parameter in module.parameters()]).all()
         odd = [name for name, value in losses.items() if not math.isfinite(value)]
         if odd or not finite:
-            log(trainer, losses)
-            raise Diverged(
-                f"{', '.join(odd) or 'a weight'} not finite by generator step {trainer.global_step}"
-            )
+            log(trainer, losses, self.steps.now)
+            raise Diverged(f"{', '.join(odd) or 'a weight'} not finite by generator step {self.steps.now}")
         return losses

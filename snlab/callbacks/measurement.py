@@ -12,40 +12,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from snlab.core.errors import UserError
+from snlab.callbacks.steps import checked, due, steps_of
 
 Metrics = Mapping[str, float | list[float]]
-
-
-def checked(every: float, name: str = "every") -> float:
-    """``every`` as it is; UserError where it tells no interval."""
-    if not 0 < every < float("inf"):
-        raise UserError(f"{name} is {every}; a number of steps, or a share of the run above 0, is needed")
-    return every
-
-
-def interval(every: float, total: int) -> int:
-    """``every`` as a number of generator steps: below 1 it is a share of the ``total``.
-
-    >>> interval(0.01, 100_000), interval(0.01, 20), interval(500, 100_000)
-    (1000, 1, 500)
-    """
-    if every >= 1:
-        return int(every)
-    if total < 1:
-        raise UserError(
-            f"measuring every {every} of a run wants a run of known length; give a number of steps"
-        )
-    return max(1, round(every * total))
-
-
-def due(step: int, every: float, total: int) -> bool:
-    """Whether something done ``every`` so often is done after ``step``; it always is after the last one.
-
-    >>> [step for step in range(1, 11) if due(step, 0.4, 10)]
-    [4, 8, 10]
-    """
-    return step == total or step % interval(every, total) == 0
 
 
 class Measurement(Callback, ABC):
@@ -54,6 +23,9 @@ class Measurement(Callback, ABC):
     What cannot be measured is said in one line and left out: training goes on.
 
     Of the processes of one run the first measures alone, where a subclass does not say otherwise.
+
+    ``steps`` counts the generator's updates, in any LightningModule with a ``generator``. Its last update is
+    always measured.
 
     Args:
         every: generator steps between two measurements, or below 1 the share of the run between them.
@@ -64,6 +36,7 @@ class Measurement(Callback, ABC):
     def __init__(self, every: float = 0.01) -> None:
         self.every = checked(every)
         self.seconds = 0.0  # spent in measuring and logging
+        self._measured_at = 0  # the step last measured
 
     @abstractmethod
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
@@ -73,25 +46,33 @@ class Measurement(Callback, ABC):
         """The names that ``measure`` gives in a run of ``module``, where all goes well; none unless told."""
         return set()
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.steps = steps_of(trainer, pl_module)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not (self.everywhere or trainer.is_global_zero):
-            return
-        if not due(trainer.global_step, self.every, trainer.max_steps):
-            return
+        if (self.everywhere or trainer.is_global_zero) and self.steps.due(self.every):
+            self._take(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if (self.everywhere or trainer.is_global_zero) and self.steps.left_over(self._measured_at):
+            self._take(trainer, pl_module)
+
+    def _take(self, trainer: Trainer, module: LightningModule) -> None:
         start = time.perf_counter()
+        self._measured_at = self.steps.now
         try:
-            log(trainer, self.measure(trainer, pl_module))
+            log(trainer, self.measure(trainer, module), self._measured_at)
         except (ArithmeticError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             name = type(self).__name__
-            rank_zero_warn(f"{name} left out at generator step {trainer.global_step}: {reason}")
+            rank_zero_warn(f"{name} left out at generator step {self._measured_at}: {reason}")
         self.seconds += time.perf_counter() - start
 
 
-def log(trainer: Trainer, metrics: Metrics) -> None:
-    """Hand ``metrics`` to every logger, at the present generator step; lists only to those that take them.
+def log(trainer: Trainer, metrics: Metrics, step: int) -> None:
+    """Hand ``metrics`` to every logger, at a generator step; lists only to those that take them.
 
     The numbers among them become ``trainer.callback_metrics``.
     """
@@ -100,7 +81,7 @@ def log(trainer: Trainer, metrics: Metrics) -> None:
     for logger in trainer.loggers:
         taken = metrics if hasattr(logger, "log_samples") else numbers
         if taken:
-            logger.log_metrics(taken, step=trainer.global_step)  # type: ignore[arg-type]
+            logger.log_metrics(taken, step=step)  # type: ignore[arg-type]
 
 
 class AfterMeasurements(Callback):

@@ -11,7 +11,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from snlab.callbacks.measurement import due
+from snlab.callbacks.steps import due
 
 REFRESH_SECONDS = 0.2
 LINE_EVERY = 0.05  # of the run, in a log

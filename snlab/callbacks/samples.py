@@ -50,7 +50,7 @@ class Samples(Measurement):
         samples = generate(module, *self._inputs(module.device))
         for logger in trainer.loggers:
             if hasattr(logger, "log_samples"):
-                logger.log_samples(samples, trainer.global_step, self.columns or None)
+                logger.log_samples(samples, self.steps.now, self.columns or None)
         return {}
 
     def _inputs(self, device: torch.device) -> tuple[Tensor, Tensor | None]:

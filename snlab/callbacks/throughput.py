@@ -14,7 +14,8 @@ from snlab.core import names
 class Throughput(Measurement):
     """Logs training speed, measurements left out, and the measurements' share of wall time.
 
-    ``time/images_per_second`` counts the real images that pass discriminator updates. Stands after every
+    ``time/images_per_second`` counts the real images that pass discriminator updates, of a module that tells
+    its ``batch_size`` (and ``n_dis``, where that is not 1). Stands after every
     other measurement, so that theirs of this step are counted.
     """
 
@@ -28,19 +29,23 @@ class Throughput(Measurement):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._before = self.elapsed
         self._start = self._last = time.perf_counter()
-        self._last_step = trainer.global_step
+        self._last_step = self.steps.now
         self._last_measuring = self._measuring(trainer)
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
         now, measuring = time.perf_counter(), self._measuring(trainer)
         wall = max(now - self._start, 1e-9)
         training = max(now - self._last - (measuring - self._last_measuring), 1e-9)
-        steps = (trainer.global_step - self._last_step) / training
+        step = self.steps.now
+        steps = (step - self._last_step) / training
         self.elapsed = self._before + wall
-        self._last, self._last_step, self._last_measuring = now, trainer.global_step, measuring
+        self._last, self._last_step, self._last_measuring = now, step, measuring
+        seen = float(
+            getattr(module, "n_dis", 1) * getattr(module, "batch_size", 0)
+        )  # images a generator update
         return {
             names.GENERATOR_STEPS_PER_SECOND: steps,
-            names.IMAGES_PER_SECOND: steps * getattr(module, "n_dis", 1) * getattr(module, "batch_size", 0),
+            **({names.IMAGES_PER_SECOND: steps * seen} if seen else {}),
             names.DIAGNOSTICS_SHARE: measuring / wall,
         }
 

@@ -16,7 +16,7 @@ from snlab.core.registry import label
 from snlab.results import looks
 from snlab.results.reading import DAMAGED
 from snlab.tracking.identity import computes, setting
-from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, OVER, Run
+from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, MODULE, OVER, Run
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,26 @@ def _told_apart(groups: list[Group], identities: list[str]) -> list[Group]:
 
 
 def _settings(configs: list[dict[str, Any]]) -> list[str]:
-    """For each configuration, what tells it from the others besides seed, data set and normalizer."""
+    """For each configuration, what tells it from the others besides seed, data set and normalizer.
+
+    Those of LightningModules of the user's have other options than ours: they are told from these by the
+    module, and from one another by the rest.
+    """
+    theirs = [MODULE in config for config in configs]
+    if not any(theirs) or all(theirs):
+        return _differences(configs)
+    ours = iter(_differences([config for config in configs if MODULE not in config]))
+    others = iter(_differences([config for config in configs if MODULE in config], always=(MODULE,)))
+    return [next(others if own else ours) for own in theirs]
+
+
+def _differences(configs: list[dict[str, Any]], always: Sequence[str] = ()) -> list[str]:
+    """For each configuration, the settings in which they differ, and those that are ``always`` said."""
     flat = [_flatten(config) for config in configs]
     # Of a class whose source has changed the groups have one name and setting, and are told apart by a mark.
     named = ("seed_everything", "data.dataset", "model.normalizer", "sources")
     keys = [key for key in sorted(set().union(*flat)) if not key.startswith(named) and computes(key)]
-    differing = [key for key in keys if len({str(config.get(key)) for config in flat}) > 1]
+    differing = [key for key in keys if key in always or len({str(c.get(key)) for c in flat}) > 1]
     names = {key: key.removeprefix("model.") for key in differing}
     return [", ".join(f"{names[key]}={_said(config.get(key))}" for key in differing) for config in flat]
 

@@ -22,8 +22,8 @@ from snlab.sweeps.slots import Slot
 from snlab.sweeps.study import Claimed
 from snlab.tracking.checkpoints import checkpoint_step, newest_good
 from snlab.tracking.damage import damage
+from snlab.tracking.places import LOCK
 from snlab.tracking.run_folder import CHECKPOINTS, LOST, METRICS, OVER, SUMMARY, Run, read_metrics
-from snlab.training.claim import LOCK
 
 LOG = "train.log"
 LAST_LINES = 20  # of a process that crashed: C++ says why, and then where

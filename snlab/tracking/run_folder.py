@@ -29,6 +29,7 @@ METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
 SAMPLES = "samples"
+MODULE = "module"  # in the configuration, where the run was of a LightningModule of the user's: its class
 REAL = "real"  # in SAMPLES, beside the generated: real samples, and the centres of a mixture's modes
 MODES = "modes"
 _CHECKPOINT = f"{CHECKPOINTS}/step-*.ckpt"

@@ -6,7 +6,6 @@ not run a second time.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,16 +14,14 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from snlab.core import registry
 from snlab.core.errors import UserError
 from snlab.tracking.identity import computes, identity
-from snlab.tracking.run_folder import BEFORE, CONFIG, METRICS, OVER, Run, RunWriter
+from snlab.tracking.places import LOCK, folder_words, move_aside, repeats, told
+from snlab.tracking.run_folder import CONFIG, METRICS, OVER, Run, RunWriter
 from snlab.training.build import canonical
 from snlab.training.waiting import taken
-
-LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -42,16 +39,17 @@ class Claim:
         if settings["run_folder"] is not None:
             return cls(settings, name, Path(settings["run_folder"]))
         runs = Path(settings["runs"])
-        words = f"{_word(settings['data']['dataset'])}-{_word(settings['model']['normalizer'])}"
-        words = f"{words}-seed{settings['seed_everything']}"
-        with _told(runs, "read"):
+        words = folder_words(
+            settings["data"]["dataset"], settings["model"]["normalizer"], settings["seed_everything"]
+        )
+        with told(runs, "read"):
             # The trial's folder may have been named by another spelling of the same options.
             there = sorted(runs.glob(f"*-{name}")) or _named_before(runs, words, name)
         return cls(settings, name, there[0] if there else runs / f"{words}-{name}")
 
     def finished(self) -> Run | None:
         """The run, where it is over already; UserError where the folder holds another configuration."""
-        with _told(self.folder, "read"):
+        with told(self.folder, "read"):
             if not (self.folder / CONFIG).exists():
                 return None
         run = Run.read(self.folder)
@@ -72,9 +70,9 @@ class Claim:
             anew: move aside what the folder holds, and begin an empty one.
         """
         with ExitStack() as kept:
-            with _told(self.folder, "written"):
+            with told(self.folder, "written"):
                 if anew:
-                    self._move_aside()
+                    move_aside(self.folder)
                 self.folder.mkdir(parents=True, exist_ok=True)
                 waited = kept.enter_context(taken(FileLock(self.folder / LOCK), self.folder))
                 writer = RunWriter(self.folder)
@@ -89,27 +87,7 @@ class Claim:
     @property
     def repeats(self) -> int:
         """How often the run was begun anew."""
-        folder = self.folder.resolve()
-        names = [path.name for path in folder.parent.glob(f"{escape(folder.name)}{BEFORE}*")]
-        numbers = [name.rpartition(BEFORE)[2] for name in names]
-        return max((int(number) for number in numbers if number.isdecimal()), default=0)
-
-    def _move_aside(self) -> None:
-        folder = self.folder.resolve()  # where a sweep links to another's run
-        if (folder / CONFIG).exists():
-            with FileLock(folder / LOCK, timeout=0):
-                folder.rename(f"{folder}{BEFORE}{self.repeats + 1}")
-
-
-@contextmanager
-def _told(folder: Path, what: str) -> Iterator[None]:
-    """Inside, UserError where ``folder`` is in use, or the system does not let it be read or written."""
-    try:
-        yield
-    except Timeout:
-        raise UserError(f"run folder {folder} is in use by another process") from None
-    except OSError as error:
-        raise UserError(f"run folder {folder} cannot be {what}: {error.strerror}") from error
+        return repeats(self.folder)
 
 
 def _named_before(runs: Path, words: str, name: str) -> list[Path]:
@@ -131,11 +109,6 @@ def _identity_of(run: Run) -> str | None:
         return identity(canonical(run.config))
     except (KeyError, TypeError, UserError):
         return None  # a configuration that this version does not know
-
-
-def _word(value: Any) -> str:
-    """A name with its options as part of a file name."""
-    return re.sub(r"[^\w.+=-]+", "_", registry.label(value)).strip("_")[:80]
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> str:

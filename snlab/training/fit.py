@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Any
 
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -13,12 +10,11 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from snlab.callbacks.checkpoint import Checkpoint
-from snlab.callbacks.fidelity import Fidelity
 from snlab.callbacks.losses import Diverged
 from snlab.callbacks.measurement import AfterMeasurements
 from snlab.callbacks.progress import ProgressReport
 from snlab.callbacks.stopping import StopOnSignal, Stopped
-from snlab.callbacks.throughput import Throughput
+from snlab.callbacks.summary import Ending, machine, stopped_by, summary
 from snlab.core.distributed import leave_process_group, not_met, peer_lost, why_not_met
 from snlab.core.errors import UserError
 from snlab.core.messages import plain_messages
@@ -46,8 +42,6 @@ from snlab.training.claim import Claim
 from snlab.training.measurements import MeasureOptions, measurements
 from snlab.training.parallel import end_with_launcher, leading, speak_by_rank
 from snlab.training.trainer_options import check_monitors, seconds
-
-VERSIONS = ("snlab", "torch", "pytorch-lightning", "torchmetrics", "torch-fidelity", "wandb", "numpy")
 
 
 def fit(arguments: Sequence[str]) -> Run:
@@ -163,17 +157,8 @@ def _train(
     if trainer.global_step >= cli.settings["generator_steps"]:
         return FINISHED, None
     if trainer.should_stop:
-        return STOPPED, _stopped_by(cli.callbacks)
+        return STOPPED, stopped_by(cli.callbacks)
     return KILLED, "Lightning ended the training"
-
-
-def _stopped_by(callbacks: Sequence[Callback]) -> str:
-    """Why a callback of the user's has ended the run, as far as it says."""
-    for callback in callbacks:
-        message = getattr(callback, "stopping_reason_message", None)
-        if message:
-            return f"{type(callback).__name__}: {str(message).removesuffix(' Signaling Trainer to stop.')}"
-    return "a callback told the trainer to stop"
 
 
 def _record(cli: FitCLI, trainer: Trainer, place: Claim, writer: RunWriter, mirror: WandbMirror) -> None:
@@ -189,44 +174,19 @@ def _record(cli: FitCLI, trainer: Trainer, place: Claim, writer: RunWriter, mirr
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise
     finally:
-        writer.write_summary(_summary(trainer, place, outcome, reason))
+        end = Ending(outcome, reason, trainer.global_step)
+        writer.write_summary(summary(trainer, place.folder, place.identity, end))
         _close(mirror, writer, outcome)
-
-
-def _summary(trainer: Trainer, place: Claim, outcome: str, reason: str | None) -> dict[str, Any]:
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    run = Run.read(place.folder)
-    last = {
-        name: value for row in run.rows.values() for name, value in row.items() if not isinstance(value, list)
-    }
-    return {
-        "outcome": outcome,
-        "reason": reason,
-        "generator_step": trainer.global_step,
-        "identity": place.identity,
-        "seconds": sum(c.elapsed for c in callbacks if isinstance(c, Throughput)),
-        "device": str(trainer.strategy.root_device),
-        "machine": _machine(trainer.strategy.root_device),
-        "versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()},
-        "extractors": {c.extractor.name: c.extractor.digest for c in callbacks if isinstance(c, Fidelity)},
-        "metrics": last,
-    }
 
 
 def _compare_machines(place: Claim, device: torch.device) -> None:
     """Say where a run goes on with other threads, or on another device, whose sums round differently."""
-    began = Run.read(place.folder).summary.get("machine", _machine(device))
-    if began != _machine(device):
+    began = Run.read(place.folder).summary.get("machine", machine(device))
+    if began != machine(device):
         rank_zero_warn(
-            f"the run began on {began} and goes on on {_machine(device)}: its numbers are not those of a run "
+            f"the run began on {began} and goes on on {machine(device)}: its numbers are not those of a run "
             "without interruption, bit for bit (OMP_NUM_THREADS sets the threads)"
         )
-
-
-def _machine(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
 
 
 def _close(mirror: WandbMirror, writer: RunWriter, outcome: str) -> None:

@@ -108,7 +108,7 @@ class Foreign(LightningModule):
         return nn.functional.softplus(self.discriminator(fake) - self.discriminator(batch[0])).mean()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.discriminator.parameters(), lr=1e-3)
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
 
 
 def test_callbacks_on_a_foreign_module():

@@ -14,9 +14,9 @@ from filelock import FileLock, Timeout
 
 from snlab.callbacks.stopping import SIGNALS, Stopped
 from snlab.core.errors import REQUEUE, UserError
+from snlab.tracking.places import LOCK
 from snlab.training import fit as fitting
 from snlab.training import waiting
-from snlab.training.claim import LOCK
 from snlab.training.fit import claim
 from snlab.training.waiting import taken
 from tests.comparing import rows

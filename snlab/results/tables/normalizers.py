@@ -142,7 +142,7 @@ def _is_best(measure: Measure, own: Spread, rivals: list[tuple[Group, Spread]]) 
 
 def _title(groups: Sequence[Group]) -> str:
     def shared(values: set[str]) -> list[str]:
-        return [values.pop()] if len(values) == 1 else []
+        return [*values] if len(values) == 1 and "" not in values else []
 
     models = [g.runs[0].config.get("model", {}) for g in groups]
     parts = shared({looks.label(str(model.get("network", ""))) for model in models})

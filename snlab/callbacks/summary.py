@@ -1,0 +1,71 @@
+"""What the summary of a run holds, once it has ended."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from pytorch_lightning import Callback, Trainer
+
+from snlab.callbacks.fidelity import Fidelity
+from snlab.callbacks.throughput import Throughput
+from snlab.core.names import GENERATOR_STEP
+from snlab.tracking.run_folder import Run
+
+VERSIONS = ("snlab", "torch", "pytorch-lightning", "torchmetrics", "torch-fidelity", "wandb", "numpy")
+
+
+class Ending(NamedTuple):
+    """How a run ended: an outcome of tracking/run_folder.py, why, and after which generator update."""
+
+    outcome: str
+    reason: str | None
+    step: int
+
+
+def summary(
+    trainer: Trainer, folder: Path, identity: str, end: Ending, seconds: float | None = None
+) -> dict[str, Any]:
+    """What ``summary.json`` in ``folder`` is to hold, with the last value of every number logged there.
+
+    Args:
+        seconds: how long the run took, where no Throughput has counted them.
+    """
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    run = Run.read(folder)
+    last = {
+        name: value for row in run.rows.values() for name, value in row.items() if not isinstance(value, list)
+    }
+    counted = [c.elapsed for c in callbacks if isinstance(c, Throughput)]
+    return {
+        "outcome": end.outcome,
+        "reason": end.reason,
+        GENERATOR_STEP: end.step,
+        "identity": identity,
+        "seconds": sum(counted) if counted or seconds is None else seconds,
+        "device": str(trainer.strategy.root_device),
+        "machine": machine(trainer.strategy.root_device),
+        "versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()},
+        "extractors": {c.extractor.name: c.extractor.digest for c in callbacks if isinstance(c, Fidelity)},
+        "metrics": last,
+    }
+
+
+def stopped_by(callbacks: Sequence[Callback]) -> str:
+    """Why a callback of the user's has ended the run, as far as it says."""
+    for callback in callbacks:
+        message = getattr(callback, "stopping_reason_message", None)
+        if message:
+            return f"{type(callback).__name__}: {str(message).removesuffix(' Signaling Trainer to stop.')}"
+    return "a callback told the trainer to stop"
+
+
+def machine(device: torch.device) -> str:
+    """On what a run was trained: the GPU's name, or the kind of CPU and its threads, which round alike."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
