@@ -107,16 +107,13 @@ class RunFolder(RunFolderLogger):
         self._lock: FileLock | None = None
         self._run: _InProgress | None = None
         self._end: Ending | None = None
+        self.recorded = 0  # the last step that something was logged at
         self._seconds = 0.0
 
     @property
     def folder(self) -> Path:
         """The run's folder, once training has begun; before that its name has no identity yet."""
         return self.writer.folder
-
-    @property
-    def save_dir(self) -> str:
-        return str(self.runs)
 
     # ---- the beginning ------------------------------------------------------------------------------
 
@@ -143,7 +140,8 @@ class RunFolder(RunFolderLogger):
         problem, folder = trainer.strategy.broadcast((problem, str(self.folder)))
         if problem is not None:
             raise UserError(problem)
-        unnamed, self.writer = self.runs / self._words / CHECKPOINTS, RunWriter(folder)
+        self.writer = RunWriter(folder)
+        unnamed = Path(trainer.default_root_dir) / self._words / CHECKPOINTS
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and Path(callback.dirpath or "") == unnamed:
                 callback.dirpath = str(self.folder / CHECKPOINTS)
@@ -189,7 +187,8 @@ class RunFolder(RunFolderLogger):
                 "Trainer(enable_autolog_hparams=False)"
             )
             return
-        self.writer.append_metrics(self._run.steps.now, plain(metrics))
+        self.recorded = self._run.steps.now
+        self.writer.append_metrics(self.recorded, plain(metrics))
         if self._end is not None and self._lock is None:
             self._write_summary(self._run, self._end)
 
@@ -257,7 +256,8 @@ class _Ends(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         now, total = self.steps.now, self.logger.generator_steps
         if now >= total:
-            self.logger.log_metrics({})  # a record that ends before the last update is damaged
+            if self.logger.recorded < now:
+                self.logger.log_metrics({})  # a record that ends before the last update is damaged
             self.logger.ends(FINISHED, None)
         elif trainer.should_stop:
             self.logger.ends(STOPPED, stopped_by(trainer.callbacks))  # type: ignore[attr-defined]

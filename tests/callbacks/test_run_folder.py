@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -240,10 +242,15 @@ def test_what_is_tested_after_training_counts_as_of_the_last_update(tmp_path):
     assert found.rows[10]["test/score"] == found.summary["metrics"]["test/score"] == 0.5
 
 
+def test_what_lightning_writes_by_itself_makes_no_run_folder_of_the_runs_folder(tmp_path):
+    run = trainer(logger=logger(tmp_path / "runs"), default_root_dir=tmp_path / "else")
+    assert Path(run.log_dir) == tmp_path / "else"  # where LightningCLI leaves a config.yaml of its own
+
+
 def test_two_processes_do_not_share_a_folder(tmp_path):
     class Inside(Count):
         def measure(self, run, module):
-            with pytest.raises(UserError, match="in use by another process$"):
+            with pytest.raises(UserError, match=r"in use by another process$"):
                 train(tmp_path, Logs())
             return super().measure(run, module)
 
@@ -317,7 +324,7 @@ def test_tables_figures_and_the_page_read_it_beside_ours(fit, tmp_path, capsys):
     }  # fmt: skip
     assert main(["table", "normalizers", "--runs", str(runs), "--format", "csv"]) == 0
     text = capsys.readouterr().out
-    assert "clip(limit=0.1)" in text
+    assert "clip (limit=0.1)" in text
     assert "module=Logs" in text
     for figure in ("sigma", "ratio", "spectrum", "samples"):
         assert main(["figure", figure, "--runs", str(runs), "--out", str(tmp_path / f"{figure}.png")]) == 0, (
@@ -332,3 +339,58 @@ def test_a_table_of_theirs_alone_needs_no_network(tmp_path, capsys):
     train(tmp_path, Logs(), loss="hinge")
     assert main(["table", "normalizers", "--runs", str(tmp_path), "--format", "markdown"]) == 0
     assert "points: hinge loss, 10 generator updates" in capsys.readouterr().out.lower()
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_writes(tmp_path):
+    command = [sys.executable, str(Path(__file__).parent / "two_processes.py"), str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    (run,) = collect(tmp_path).runs
+    assert run.outcome == "finished"
+    rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["updates"] for row in rows if "updates" in row] == [2, 4, 6]
+    assert [row["train/updates"] for row in rows if "train/updates" in row] == [1, 2, 3, 4, 5, 6]
+    assert run.series("sigma/exact/0")[0] == [3, 6]
+
+
+GUIDE = """
+import torch
+from pytorch_lightning import Trainer
+
+from snlab import RunFolder
+from snlab.callbacks.probe import Probe
+from snlab.callbacks.ratio import Ratio
+from snlab.callbacks.sigma import Sigma
+from snlab.callbacks.throughput import Throughput
+
+n = len(heldout_images)
+probe = Probe(train_images[:n], heldout_images, torch.randn(n, latent_dim), torch.rand(n))
+trainer = Trainer(
+    max_epochs=-1,
+    logger=RunFolder(
+        "runs",
+        dataset="my_faces",
+        normalizer="spectral_norm",
+        loss="hinge",
+        seed=0,
+        generator_steps=100,
+    ),
+    callbacks=[Sigma(probe), Ratio(probe, every=0.1), Throughput(every=50)],
+)
+trainer.fit(my_gan, my_loader)
+"""
+
+
+def test_the_guides_lines_leave_a_run_that_a_table_reads(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    points = probe()
+    here = {"train_images": points.train, "heldout_images": points.heldout, "latent_dim": 2}
+    exec(GUIDE, {**here, "my_gan": CriticFirst(), "my_loader": loader()})
+    (run,) = collect("runs").runs
+    assert run.outcome == "finished"
+    assert run.series("sigma/exact/0")[0] == list(range(1, 101))
+    assert run.series("ratio/drift")[0] == list(range(20, 101, 10))  # from one measurement to the next
+    assert run.series("time/generator_steps_per_second")[0] == [50, 100]
+    assert [path.parent for path in Path().glob("**/*.ckpt")] == [run.folder / "checkpoints"]
+    assert main(["table", "normalizers", "--runs", "runs", "--format", "markdown"]) == 0
+    assert "my faces: hinge loss, 100 generator updates" in capsys.readouterr().out
