@@ -115,12 +115,18 @@ class RunFolder(RunFolderLogger):
         """The run's folder, once training has begun; before that its name has no identity yet."""
         return self.writer.folder
 
+    @property
+    def save_dir(self) -> str:
+        """Where others write what they like: not among the runs, where it would be taken for one."""
+        return "."
+
     # ---- the beginning ------------------------------------------------------------------------------
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Take them into the run's configuration: before training, as Lightning does."""
         if self._run is None:
-            self._hyperparameters |= plain(params)
+            given = plain(params)  # LightningCLI's notes to itself begin with an underscore
+            self._hyperparameters |= {name: given[name] for name in given if not name.startswith("_")}
 
     def log_graph(self, model: nn.Module, *args: Any) -> None:
         """Begin the run: Lightning calls this in every process, before training, and first tells the module.
@@ -141,7 +147,7 @@ class RunFolder(RunFolderLogger):
         if problem is not None:
             raise UserError(problem)
         self.writer = RunWriter(folder)
-        unnamed = Path(trainer.default_root_dir) / self._words / CHECKPOINTS
+        unnamed = Path(self.save_dir) / self._words / CHECKPOINTS
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and Path(callback.dirpath or "") == unnamed:
                 callback.dirpath = str(self.folder / CHECKPOINTS)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, LightningDataModule
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningCLI
 
 from snlab import RunFolder
 from snlab.callbacks.losses import Losses
@@ -242,9 +243,21 @@ def test_what_is_tested_after_training_counts_as_of_the_last_update(tmp_path):
     assert found.rows[10]["test/score"] == found.summary["metrics"]["test/score"] == 0.5
 
 
-def test_what_lightning_writes_by_itself_makes_no_run_folder_of_the_runs_folder(tmp_path):
-    run = trainer(logger=logger(tmp_path / "runs"), default_root_dir=tmp_path / "else")
-    assert Path(run.log_dir) == tmp_path / "else"  # where LightningCLI leaves a config.yaml of its own
+class Points(LightningDataModule):
+    def train_dataloader(self):
+        return loader()
+
+
+def test_under_lightnings_own_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"dataset": "points", "normalizer": "none", "loss": "standard", "seed": 0, "generator_steps": 10}
+    arguments = [f"--trainer.logger.{name}={value}" for name, value in {"runs": "runs", **given}.items()]
+    cli = LightningCLI(Logs, Points, args=["--trainer.logger=snlab.RunFolder", *arguments, "--model.lr=0.5"],
+                       trainer_defaults={"accelerator": "cpu", "max_epochs": -1}, run=False)  # fmt: skip
+    cli.trainer.fit(cli.model, cli.datamodule)
+    (run,) = collect(tmp_path / "runs").runs  # what Lightning writes by itself lies elsewhere
+    assert run.outcome == "finished"
+    assert run.config["model"] == {"normalizer": "none", "loss": "standard", "betas": [0.5, 0.9], "lr": 0.5}
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path):
