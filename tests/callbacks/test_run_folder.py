@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from pytorch_lightning import Callback, LightningDataModule
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningCLI
@@ -24,7 +23,6 @@ from snlab.cli import main
 from snlab.core.errors import UserError
 from snlab.results.groups import group
 from snlab.results.reading import DAMAGED, collect
-from snlab.tracking.configuration import Told, configuration, plain
 from snlab.tracking.identity import identity
 from snlab.tracking.run_folder import Run, find_runs
 from tests.callbacks.points import (
@@ -291,35 +289,6 @@ def test_hyperparameters_that_contradict_are_told_and_nothing_is_written(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_identity_tells_what_changes_a_number(tmp_path):
-    told = Told("points", "none", "hinge", 0, 10)
-    plain_run = configuration(told, "Mine", {"lr": 0.1}, {})
-    assert identity(plain_run) == identity(configuration(told, "Mine", {"lr": 0.1, "seed": 0}, {}))
-    others = [
-        configuration(told._replace(seed=1), "Mine", {"lr": 0.1}, {}),
-        configuration(told._replace(n_dis=1), "Mine", {"lr": 0.1}, {}),
-        configuration(told, "Yours", {"lr": 0.1}, {}),
-        configuration(told, "Mine", {"lr": 0.2}, {}),
-        configuration(told, "Mine", {"lr": 0.1}, {"gradient_clip_val": 1.0}),
-    ]
-    assert len({identity(config) for config in [plain_run, *others]}) == 6
-    run = trainer(logger=logger(tmp_path), max_epochs=-1, accumulate_grad_batches=2)
-    run.fit(AutomaticInTurn(), loader())
-    assert find_runs(tmp_path)[0].config["trainer"] == {"accumulate_grad_batches": 2}
-
-
-def test_any_hyperparameter_can_be_kept():
-    odd = {
-        "array": np.arange(2), "scalar": np.float64(0.5), "tensor": torch.ones(2), "class": torch.nn.ReLU,
-        "object": torch.nn.ReLU(), "set": {2, 1}, 3: None, "true": True, "nested": {"path": Path("a")},
-    }  # fmt: skip
-    kept = {
-        "array": [0, 1], "scalar": 0.5, "tensor": [1.0, 1.0], "class": "ReLU", "object": "ReLU",
-        "set": [1, 2], "3": None, "true": True, "nested": {"path": "a"},
-    }  # fmt: skip
-    assert plain(odd) == kept == yaml.safe_load(yaml.safe_dump(plain(odd)))
-
-
 def test_tables_figures_and_the_page_read_it_beside_ours(fit, tmp_path, capsys):
     runs = tmp_path / "runs"
     small = ("--model.network", "mlp(width=8)", "--generator_steps", "10", "--measure.every", "5")
@@ -407,3 +376,9 @@ def test_the_guides_lines_leave_a_run_that_a_table_reads(tmp_path, monkeypatch, 
     assert [path.parent for path in Path().glob("**/*.ckpt")] == [run.folder / "checkpoints"]
     assert main(["table", "normalizers", "--runs", "runs", "--format", "markdown"]) == 0
     assert "my faces: hinge loss, 100 generator updates" in capsys.readouterr().out
+
+
+def test_the_trainers_options_that_change_numbers_are_told(tmp_path):
+    run = trainer(logger=logger(tmp_path), max_epochs=-1, accumulate_grad_batches=2)
+    run.fit(AutomaticInTurn(), loader())
+    assert find_runs(tmp_path)[0].config["trainer"] == {"accumulate_grad_batches": 2}
