@@ -125,7 +125,9 @@ class Painter(nn.Module):
 def shown(probe: Probe, classes: int) -> Told:
     logger = Told()
     module = SimpleNamespace(generator=Painter(), device=torch.device("cpu"))
-    Samples(probe, classes=classes).measure(SimpleNamespace(loggers=[logger], global_step=3), module)  # type: ignore[arg-type]
+    samples = Samples(probe, classes=classes)
+    samples.steps = SimpleNamespace(now=3)  # type: ignore[assignment]
+    samples.measure(SimpleNamespace(loggers=[logger]), module)  # type: ignore[arg-type]
     return logger
 
 
