@@ -10,6 +10,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from snlab.callbacks.checkpoint import Checkpoint
+from snlab.callbacks.fidelity import Fidelity
 from snlab.callbacks.losses import Diverged
 from snlab.callbacks.measurement import AfterMeasurements
 from snlab.callbacks.progress import ProgressReport
