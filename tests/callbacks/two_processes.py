@@ -1,16 +1,16 @@
-"""A LightningModule of the user's, trained by two processes: ``python two_processes.py RUNS``."""
+"""A LightningModule of the user's, trained by two processes: ``python -m tests.callbacks.two_processes RUNS``."""
 
 from __future__ import annotations
 
 import sys
 
-from points import Count, Wrapped, loader, probe
 from pytorch_lightning import Trainer
 from torch import Tensor
 
 from snlab import RunFolder
 from snlab.callbacks.losses import Losses
 from snlab.callbacks.sigma import Sigma
+from tests.callbacks.points import Count, Wrapped, loader, probe
 
 
 class Logged(Wrapped):
