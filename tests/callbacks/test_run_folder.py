@@ -325,9 +325,8 @@ def test_a_table_of_theirs_alone_needs_no_network(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_of_two_processes_one_writes(tmp_path):
-    command = [sys.executable, "-m", "tests.callbacks.two_processes", str(tmp_path)]
-    root = Path(__file__).parents[2]
-    subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=root)
+    command = [sys.executable, str(Path(__file__).parent / "two_processes.py"), str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
     (run,) = collect(tmp_path).runs
     assert run.outcome == "finished"
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
