@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ from snlab.core.checks import check_whole
 
 # What a file may be, whatever its name says: PIL knows more, some of which it hands to other programs.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
+AHEAD = 8  # images a thread, read and not yet taken
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -57,6 +62,34 @@ def decode(source: Path | bytes, size: int, channels: int = 3) -> Tensor:
         raise UndecodableError(f"{name}: {_reason(error)}") from error
     array = np.array(pixels).reshape(size, size, channels)
     return torch.from_numpy(array).movedim(2, 0).contiguous()
+
+
+def decode_all(paths: Iterable[Path], size: int, channels: int = 3) -> Iterator[Tensor | UndecodableError]:
+    """What `decode` gives for each path, or raises, in their order.
+
+    As many threads as there are cores read them. No more than a few images a thread are held at a
+    time, however many there are.
+    """
+    Image.init()  # PIL's kinds of files, before threads look for them at once
+
+    def one(path: Path) -> Tensor | UndecodableError:
+        try:
+            return decode(path, size, channels)
+        except UndecodableError as error:
+            return error
+
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    waiting: deque[Future[Tensor | UndecodableError]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="snlab-decode")
+    try:
+        for path in paths:
+            waiting.append(pool.submit(one, path))
+            if len(waiting) >= AHEAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def check_channels(channels: object) -> None:
