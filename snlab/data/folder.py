@@ -128,7 +128,8 @@ class _Conversion:
             twice = f"{len(self._twice):,} held-out images are training images too, and left out"
             self.left_out.append(f"{twice}: {_first(self._twice)}")
         if not labels:
-            raise UserError(f"data set folder: no held-out image is left: {'; '.join(self.left_out)}")
+            why = "; ".join(self.left_out)
+            raise UserError(f"data set folder: no held-out image is left, more should be held out: {why}")
 
     def _read(self, found: list[Found], what: str) -> Iterator[tuple[Found, Tensor]]:
         pixels = decode_all((image.path for image in found), self.size, self.channels)
