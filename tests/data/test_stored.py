@@ -77,7 +77,7 @@ def test_killed_while_converting_it_is_begun_anew(cache):
 
 @pytest.mark.slow
 def test_of_two_processes_one_converts_and_both_read_the_same(cache):
-    both = [process("convert", "0.3") for _ in range(2)]
+    both = [process("convert", "0.1") for _ in range(2)]
     said = [one.communicate(timeout=120)[0].split("\n") for one in both]
     assert [one.returncode for one in both] == [0, 0]
     assert all(lines[-2] == RIGHT for lines in said)
