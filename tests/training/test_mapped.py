@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pytorch_lightning import Callback, Trainer
 
 from snlab.cli import main
 from snlab.data import DATASETS, stored
 from snlab.data.dataset import DataSet
+from snlab.data.stored import Part, Stored
+from snlab.training.build import build_gan
 from tests.comparing import assert_equal, assert_same, last_checkpoint, rows, whole_and_resumed
 
 RUN = ("--generator_steps", "4", "--checkpoint_every", "2", "--measure.fidelity", "none")
@@ -97,3 +105,61 @@ def test_a_folder_is_listed_with_its_options(capsys):
     assert main(["list", "datasets"]) == 0
     assert "folder(" in capsys.readouterr().out
     assert "folder" in DATASETS.names()
+
+
+# ---- speed ----------------------------------------------------------------------------------------------
+
+
+class Turns:
+    """Hands out the data sets in turns of ``TURN`` steps."""
+
+    def __init__(self, *datasets: DataSet) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[DataSet]:
+        return cycle(data for data in self.datasets for _ in range(TURN))
+
+
+class Clock(Callback):
+    """Seconds of all the process's threads together, a step: what else runs on the machine does not count."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.start = time.process_time()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.taken.append(time.process_time() - self.start)
+
+
+TURN, TURNS = 4, 10
+
+
+@pytest.mark.slow
+def test_mapped_images_cost_at_most_a_tenth_more_than_images_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNLAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(stored, "MAPPED_FROM", 1)
+    images = torch.randint(256, (20_000, 3, 32, 32), dtype=torch.uint8)
+    parts = Part(images.split(5_000)), Part([images[:10]])
+    file = Stored("file", "1", tuple(images.shape), (10, 3, 32, 32), lambda: parts, labelled=(False, False))
+    mapped = file.load()
+    assert mapped.mapped
+    assert torch.equal(mapped.train, images)
+    clock = Clock()
+    trainer = Trainer(
+        max_steps=2 * TURN * TURNS,
+        max_epochs=-1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[clock],
+    )
+    gan = build_gan([3, 32, 32], network="standard_cnn(width=0.125)", batch_size=32)
+    trainer.fit(gan, Turns(replace(mapped, train=images, mapped=False), mapped.to("cpu")))
+    turns = (
+        torch.tensor(clock.taken).reshape(TURNS, 2, TURN).median(2).values[2:]
+    )  # (turns, memory or mapped)
+    assert (turns[:, 1] / turns[:, 0]).median() < 1.1
