@@ -24,7 +24,9 @@ def plain_messages() -> Iterator[None]:
         logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning|wandb|jsonargparse|torch")
+            warnings.filterwarnings(
+                "ignore", module="pytorch_lightning|lightning|wandb|jsonargparse|torch|PIL"
+            )
             warnings.showwarning = _show
             yield
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snlab.data.dataset import DATASETS, DataSet, Density
 from snlab.data.digits import digits
+from snlab.data.folder import folder
 from snlab.data.mixture import GaussianMixture, mixture
 from snlab.data.mnist import fashion_mnist, mnist
 from snlab.data.photos import photos
@@ -16,6 +17,7 @@ __all__ = [
     "GaussianMixture",
     "digits",
     "fashion_mnist",
+    "folder",
     "mixture",
     "mnist",
     "photos",

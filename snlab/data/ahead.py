@@ -28,8 +28,9 @@ class _Next(NamedTuple):
 class Ahead:
     """Draws in a thread what the next call will ask for: which samples those are, the stream's state tells.
 
-    So the batches, and the stream, are those of drawing at each call: a checkpoint knows nothing of it. Where
-    the next call asks for another number, its batch is drawn then.
+    So the batches, and the stream, are those of drawing at each call: a checkpoint knows nothing of it. How
+    many the next call asks for is told from what followed the last time; where it asks for another number,
+    its batch is drawn then.
 
     Args:
         draw: n samples and labels from a random stream, on its device.
@@ -42,6 +43,8 @@ class Ahead:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snlab-data")
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._next: _Next | None = None
+        self._last, self._repeats = 0, 0  # the number last asked for, and how many times in a row
+        self._turns: dict[tuple[int, int], int] = {}  # what then followed, if another
 
     def take(self, n: int, generator: torch.Generator) -> Batch:
         """What ``draw(n, generator)`` gives; the generator is left as that leaves it."""
@@ -51,7 +54,8 @@ class Ahead:
         else:
             drawn = self._draw(n, before)
         generator.set_state(drawn.after)
-        self._next = _Next(n, drawn.after, self._thread.submit(self._draw, n, drawn.after))
+        following = self._following(n)
+        self._next = _Next(following, drawn.after, self._thread.submit(self._draw, following, drawn.after))
         if drawn.ready is not None:
             present = torch.cuda.current_stream(self.device)
             present.wait_event(drawn.ready)
@@ -59,6 +63,18 @@ class Ahead:
                 if tensor is not None:
                     tensor.record_stream(present)
         return drawn.batch
+
+    def _following(self, n: int) -> int:
+        """How many the call after this one, of ``n``, is likely to ask for: n_dis of one, then of another."""
+        row = (self._last, self._repeats)
+        if n == self._last:
+            self._turns.pop(row, None)
+            self._repeats += 1
+        else:
+            if self._repeats:
+                self._turns[row] = n
+            self._last, self._repeats = n, 1
+        return self._turns.get((n, self._repeats), n)
 
     @torch.no_grad()
     def _draw(self, n: int, before: Tensor) -> _Drawn:

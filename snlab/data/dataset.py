@@ -83,6 +83,8 @@ class DataSet:
     def to(self, device: torch.device | str) -> DataSet:
         """The same data for training on ``device``; itself, at no cost, where it is there already."""
         if self.mapped:
+            if self.ahead is not None and self.ahead.device == torch.device(device):
+                return self
             ahead = Ahead(self._draw, torch.device(device))
             return replace(self, heldout=self.heldout.to(device), ahead=ahead)
         train = self.train.to(device)

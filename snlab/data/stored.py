@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,6 +65,7 @@ class Stored:
             or are not what was published.
         classes: 0 without labels.
         labelled: whether training and held-out images have labels.
+        left_out: lines that ``convert`` fills in, on what it could not use; told at every start.
     """
 
     name: str
@@ -73,7 +75,7 @@ class Stored:
     convert: Convert
     classes: int = 0
     labelled: tuple[bool, bool] = (True, True)
-    left_out: list[str] = field(default_factory=list)  # what ``convert`` could not read, each in a line
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -102,6 +104,8 @@ class Stored:
         meta = self.meta()
         if meta is None or not self._whole(meta):
             meta = self._converted()
+        for line in meta["left_out"]:
+            warnings.warn(f"{self.name}: {line}", stacklevel=2)
         train, heldout = (self._images(part, meta) for part in ("train", "heldout"))
         return DataSet(
             self.name,
@@ -138,13 +142,15 @@ class Stored:
 
     def _whole(self, meta: dict[str, Any]) -> bool:
         """Whether the files are those that were written: by their sizes, small ones by their digests too."""
-        for name, (size, digest) in meta["files"].items():
-            path = self.folder / name
-            if not path.is_file() or path.stat().st_size != size:
-                return False
-            if size <= VERIFIED_TO and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-                return False
-        return True
+        try:
+            for part, shape in (("train", self.train), ("heldout", self.heldout)):
+                count, *of_each = meta["shapes"][part]
+                if of_each != list(shape[1:]) or meta["files"][f"{part}.bin"][0] != count * prod(of_each):
+                    return False
+            files = [(self.folder / name, size, digest) for name, (size, digest) in meta["files"].items()]
+            return isinstance(meta["left_out"], list) and all(_is_whole(*file) for file in files)
+        except (KeyError, TypeError, ValueError, AttributeError, OSError):
+            return False
 
     # ---- converting -------------------------------------------------------------------------------------
 
@@ -175,8 +181,10 @@ class Stored:
         except Timeout:
             raise UserError(f"{self.name}: another process has been converting it for a day") from None
         except OSError as error:
+            reason = error.strerror or str(error)
+            at = f": {error.filename}" if error.filename is not None else ""
             raise UserError(
-                f"{self.name} cannot be kept in {folder} ({error.strerror or error}); SNLAB_CACHE says where"
+                f"{self.name} cannot be kept in {folder} ({reason}{at}); SNLAB_CACHE says where"
             ) from error
 
     def _make_room(self) -> None:
@@ -221,6 +229,12 @@ class Stored:
 def _blank(shape: Sequence[int]) -> Tensor:
     """Zeros of a shape, uint8, that take no memory."""
     return torch.zeros((), dtype=torch.uint8).expand(tuple(shape))
+
+
+def _is_whole(path: Path, size: int, digest: str) -> bool:
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    return size > VERIFIED_TO or hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
 def _append(path: Path, arrays: Iterable[Any]) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """A script of ``test_parallel_processes.py``: what each of several processes makes of its share.
 
-``parallel_processes.py FOLDER DEVICES CASE...``, a case being ``NORMALIZER`` or ``NORMALIZER on NETWORK``;
-Lightning runs it again for every further process.
+``parallel_processes.py FOLDER DEVICES CASE...``, a case being ``NORMALIZER`` or ``NORMALIZER on NETWORK``,
+with ``under LOSS`` or ``, mapped`` (to memory) behind it; Lightning runs it again for every further process.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ from snlab.training.parallel import SyncBatchNorm, strategy
 
 NETWORK = "standard_cnn(width=0.125)"
 STEPS = 3
+MAPPED = ", mapped"
 
 
 def trained(case: str, devices: int) -> GAN:
     """A GAN after three generator updates, each with two discriminator updates."""
-    rest, _, loss = case.partition(" under ")
+    rest, _, loss = case.removesuffix(MAPPED).partition(" under ")
     normalizer, _, network = rest.partition(" on ")
     data = build_data()
-    data.dataset = replace(data.dataset, train=scale(data.dataset.train).to(torch.get_default_dtype()))
+    mapped = case.endswith(MAPPED)
+    train = scale(data.dataset.train).to(torch.get_default_dtype())
+    data.dataset = replace(data.dataset, train=train, mapped=mapped)
     gan = build_gan(
         list(data.sample_shape),
         normalizer=normalizer,

@@ -15,7 +15,7 @@ import yaml
 from torch import nn
 
 from snlab.tracking.run_folder import Run
-from tests.comparing import rows
+from tests.comparing import assert_same, rows
 from tests.variants import ALL
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,8 @@ LABELLED = [
 ]
 # The means in it are over the whole batch, and its generator update sees real samples.
 RELATIVISTIC = "spectral_norm under relativistic_average"
-CASES = [*ALL, *LABELLED, RELATIVISTIC]
+MAPPED = f"{RELATIVISTIC}, mapped"
+CASES = [*ALL, *LABELLED, RELATIVISTIC, MAPPED]
 FIT = [
     *("-m", "snlab", "fit", "--model.network", "standard_cnn(width=0.125)", "--model.batch_size", "16"),
     *("--generator_steps", "2", "--measure.every", "1", "--measure.fidelity_every", "1"),
@@ -85,6 +86,11 @@ def test_two_processes_update_as_one_with_the_joined_batch(case, alone, pair):
     assert ("averages" in first["state"]) == (case == "lecam")
     if case in LABELLED:
         assert first["state"]["generator.block1.norm1.gain.weight"].std(0).min() > 0  # classes differ
+
+
+def test_images_mapped_to_memory_give_the_same_run(pair):
+    for result in pair:
+        assert_same(result[MAPPED], result[RELATIVISTIC])
 
 
 @pytest.mark.parametrize("case", CASES)
