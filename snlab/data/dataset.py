@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from torch import Tensor
 from snlab.core.registry import Registry
 from snlab.data.ahead import Ahead
 from snlab.data.scaling import Scaling, dequantise, scale
+
+if TYPE_CHECKING:
+    from snlab.data.stored import Stored
 
 
 class Density(Protocol):
@@ -39,6 +42,7 @@ class DataSet:
         noise: whether training images get uniform noise of one grey level, drawn anew each time.
         load: gives the samples, where those here are blank and only their shapes and numbers are meant: so a
             sweep can be checked before its data is there, or read.
+        stored: the arrays in files that they are, or will be, read from, and how those are got.
         mapped: the training samples are in a file that is mapped to memory; they are read from there batch
             by batch, and stay off the training device.
 
@@ -58,6 +62,7 @@ class DataSet:
     scaling: Scaling = "symmetric"
     noise: bool = False
     load: Callable[[], DataSet] | None = None
+    stored: Stored | None = None
     mapped: bool = False
     ahead: Ahead | None = None  # of mapped samples: set by ``to``
 

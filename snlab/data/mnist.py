@@ -5,15 +5,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import tempfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from snlab.core.folders import data_folder
 from snlab.data.dataset import DATASETS, DataSet
-from snlab.data.published import altered, md5_of, missing
+from snlab.data.published import File, Item, Source, altered
+from snlab.data.shrinking import shrunk
 from snlab.data.stored import Part, Stored
 
 COUNTS = {"train": 60_000, "heldout": 10_000}
@@ -21,14 +22,23 @@ FILES = {  # as they are published, images and labels
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "heldout": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-# Where Debian's package dataset-fashion-mnist has them, packed anew: known by the sha256 of what is inside.
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+# md5 of what is inside: whoever packs a file anew, as Debian does, packs the same. torchvision has those of
+# the packed files alone.
 INSIDE = {
-    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    "MNIST": {
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    },
+    "FashionMNIST": {
+        "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+        "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+        "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+    },
 }
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
 
 
 @DATASETS.register("mnist")
@@ -64,12 +74,23 @@ def fashion_mnist(size: int = 32) -> DataSet:
 
 
 def _stored(published: str, name: str, size: int, *elsewhere: Path) -> DataSet:
-    if size not in (16, 32):
+    if size not in (16, 32) or isinstance(size, float):
         raise ValueError(f"size wants 32, or 16 for half of it, got {size!r}")
-    folders = (data_folder() / published / "raw", *elsewhere)  # the first is torchvision's
+
+    def files() -> Mapping[str, File]:
+        from torchvision import datasets  # here: it takes a second, and others do without
+
+        read = getattr(datasets, published)
+        return {
+            file: File(md5, tuple(f"{mirror}{file}" for mirror in read.mirrors))
+            for file, md5 in read.resources
+        }
+
+    items = tuple(Item(file, f"{file}.gz") for pair in FILES.values() for file in pair)
+    source = Source(name, f"{published}/raw", items, files, elsewhere=elsewhere)
 
     def part(which: str) -> Part:
-        images, labels = (_read(published, name, file, folders) for file in FILES[which])
+        images, labels = (_read(source, file, INSIDE[published][file]) for file in FILES[which])
         return Part([_resized(chunk, size) for chunk in images.split(10_000)], labels.long())
 
     return Stored(
@@ -79,46 +100,28 @@ def _stored(published: str, name: str, size: int, *elsewhere: Path) -> DataSet:
         heldout=(COUNTS["heldout"], 1, size, size),
         convert=lambda: (part("train"), part("heldout")),
         classes=10,
+        source=source,
     ).dataset()
 
 
 def _resized(images: Tensor, size: int) -> Tensor:
     """Images (n, 28, 28) as (n, 1, size, size), uint8."""
-    padded = F.pad(images, (2, 2, 2, 2)).unsqueeze(1)
-    return padded if size == 32 else F.avg_pool2d(padded.float(), 32 // size).round().to(torch.uint8)
+    return shrunk(F.pad(images, (2, 2, 2, 2)).unsqueeze(1), 32 // size)
 
 
-def _read(published: str, name: str, file: str, folders: tuple[Path, ...]) -> Tensor:
-    """One IDX file, packed or not, from the first folder that has it; UserError unless it is as published."""
-    from torchvision.datasets import mnist as idx  # here: it takes half a second, and others do without
+def _read(source: Source, file: str, md5: str) -> Tensor:
+    """One IDX file, packed or not; UserError unless what is inside is as published."""
+    from torchvision.datasets.mnist import read_image_file, read_label_file
 
-    packed = dict(getattr(idx, published).resources)
-    for folder in folders:
-        path = folder / f"{file}.gz"
-        if not path.is_file() and not path.with_suffix("").is_file():
-            continue
-        try:
-            inside = gzip.decompress(path.read_bytes()) if path.is_file() else None
-        except (OSError, EOFError) as error:
-            raise altered(name, path) from error
-        if inside is not None and md5_of(path) != packed[path.name] and not _is(published, file, inside):
-            raise altered(name, path)
-        if inside is None:
-            path = path.with_suffix("")
-            inside = path.read_bytes()
-            if published == "FashionMNIST" and not _is(published, file, inside):
-                raise altered(name, path)
-        with tempfile.NamedTemporaryFile() as unpacked:  # torchvision reads a file by its name
-            unpacked.write(inside)
-            unpacked.flush()
-            try:
-                read = idx.read_image_file if "images" in file else idx.read_label_file
-                return read(unpacked.name)
-            except (ValueError, RuntimeError, AssertionError, KeyError, TypeError) as error:
-                raise altered(name, path) from error
-    raise missing(name, folders[0], (f"{one}.gz" for pair in FILES.values() for one in pair))
-
-
-def _is(published: str, file: str, inside: bytes) -> bool:
-    """Whether these are the bytes inside a file of Fashion-MNIST."""
-    return published == "FashionMNIST" and hashlib.sha256(inside).hexdigest() == INSIDE[file]
+    path = source.find(f"{file}.gz") or source.find(file)
+    assert path is not None, f"{file} is not here"
+    try:
+        inside = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise altered(source.name, path) from error
+    if hashlib.md5(inside, usedforsecurity=False).hexdigest() != md5:
+        raise altered(source.name, path)
+    with tempfile.NamedTemporaryFile() as unpacked:  # torchvision reads a file by its name
+        unpacked.write(inside)
+        unpacked.flush()
+        return read_image_file(unpacked.name) if "images" in file else read_label_file(unpacked.name)

@@ -1,40 +1,62 @@
-"""How far the reading of a data set is: a bar in a terminal, a line now and then in a log."""
+"""How far something long has come, on stderr: a bar on a terminal, in a log a line now and then."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
 LINE_SECONDS = 30.0  # between two lines in a log
 
 
-def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """The items, while stderr shows how many of ``total`` have been taken.
+@contextmanager
+def progress(what: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
+    """Inside, ``what`` goes on; what this gives is called with how much more of ``total`` is done.
 
-    Args:
-        items: any.
-        total: how many there are.
-        what: the words before the numbers, as in ``mnist: converting``.
+    Its end is told only if it did not fail.
     """
-    if not sys.stderr.isatty():
-        yield from _in_lines(items, total, what)
-        return
+    with (_bar if sys.stderr.isatty() else _lines)(what, total) as done:
+        yield done
+
+
+def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The items, of which there are ``total``, while ``progress`` shows how many have been taken."""
+    with progress(f"{what} ({total:,})", total) as done:
+        for item in items:
+            yield item
+            done(1)
+
+
+@contextmanager
+def _bar(what: str, total: float | None) -> Iterator[Callable[[float], None]]:
     from rich.console import Console  # here: most runs convert nothing
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield from bar.track(items, total, description=what)
+        task = bar.add_task(what, total=total)
+        yield lambda more: bar.advance(task, more)
 
 
-def _in_lines(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    said = time.monotonic()
-    print(f"{what} {total:,}", file=sys.stderr, flush=True)
-    for i, item in enumerate(items):
-        if time.monotonic() - said > LINE_SECONDS:
-            print(f"{what} {i:,}/{total:,}", file=sys.stderr, flush=True)
+@contextmanager
+def _lines(what: str, total: float | None) -> Iterator[Callable[[float], None]]:
+    start = said = time.monotonic()
+    so_far = 0.0
+
+    def done(more: float) -> None:
+        nonlocal said, so_far
+        so_far += more
+        if total and time.monotonic() - said > LINE_SECONDS:
             said = time.monotonic()
-        yield item
+            _say(f"{what}: {so_far / total:.0%}")
+
+    _say(what)
+    yield done
+    _say(f"{what}: done in {time.monotonic() - start:.0f} s")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

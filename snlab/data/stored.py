@@ -27,6 +27,8 @@ from snlab.core.errors import UserError
 from snlab.core.files import write_atomically
 from snlab.core.folders import cache_folder
 from snlab.data.dataset import DataSet
+from snlab.data.progress import progress
+from snlab.data.published import Source
 
 META = "meta.json"
 VERSION = 1  # of the format; another one is converted anew
@@ -65,6 +67,7 @@ class Stored:
             or are not what was published.
         classes: 0 without labels.
         labelled: whether training and held-out images have labels.
+        source: the published files that it is converted from, where they are such.
         left_out: lines that ``convert`` fills in, on what it could not use; told at every start.
     """
 
@@ -75,6 +78,7 @@ class Stored:
     convert: Convert
     classes: int = 0
     labelled: tuple[bool, bool] = (True, True)
+    source: Source | None = None
     left_out: list[str] = field(default_factory=list)
 
     @property
@@ -96,13 +100,16 @@ class Stored:
             of_heldout,
             classes=self.classes,
             load=self.load,
+            stored=self,
             mapped=train.nbytes >= MAPPED_FROM,
         )
 
     def load(self) -> DataSet:
         """Map the arrays to memory; the first time, or where they are damaged, convert the source files."""
-        meta = self.meta()
-        if meta is None or not self._whole(meta):
+        meta = self.whole()
+        if meta is None:
+            if self.source is not None:
+                self.source.check()
             meta = self._converted()
         for line in meta["left_out"]:
             warnings.warn(f"{self.name}: {line}", stacklevel=2)
@@ -114,16 +121,18 @@ class Stored:
             self._labels("train", meta),
             self._labels("heldout", meta),
             classes=self.classes,
+            stored=self,
             mapped=train.nbytes >= MAPPED_FROM,
         )
 
+    def whole(self) -> dict[str, Any] | None:
+        """What is known of the arrays; None where they are not here, or damaged, and are to be converted."""
+        meta = self.meta()
+        return meta if meta is not None and self._whole(meta) else None
+
     def meta(self) -> dict[str, Any] | None:
         """What is known of the arrays; None where there are none, or those of another version."""
-        try:
-            meta = json.loads((self.folder / META).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return meta if isinstance(meta, dict) and meta.get("version") == VERSION else None
+        return read_meta(self.folder)
 
     # ---- reading ----------------------------------------------------------------------------------------
 
@@ -157,8 +166,8 @@ class Stored:
     def _converted(self) -> dict[str, Any]:
         """What is known of the arrays, once they are written. One process writes, others wait for it."""
         with self._alone():
-            meta = self.meta()
-            if meta is not None and self._whole(meta):  # another process wrote them meanwhile
+            meta = self.whole()
+            if meta is not None:  # another process wrote them meanwhile
                 return meta
             self._make_room()
             partial = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
@@ -170,6 +179,17 @@ class Stored:
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
             return meta
+
+    @contextmanager
+    def _published(self) -> Iterator[Callable[[float], None]]:
+        """Inside, published files are unpacked, and how many of their images are read is shown."""
+        if self.source is None:
+            yield lambda _: None
+            return
+        self.source.ready()
+        images = self.train[0] + self.heldout[0]
+        with progress(f"{self.name}: converting {images:,} images, once", images) as done:
+            yield done
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -202,18 +222,19 @@ class Stored:
     def _write(self, folder: Path) -> dict[str, Any]:
         shapes: dict[str, list[int]] = {}
         files: dict[str, tuple[int, str]] = {}
-        for part, source in zip(("train", "heldout"), self.convert(), strict=True):
-            images = (chunk.numpy() for chunk in source.images)
-            shape = self.train if part == "train" else self.heldout
-            size, digest = _append(folder / f"{part}.bin", images)
-            count, rest = divmod(size, prod(shape[1:]))
-            assert rest == 0, f"images of {self.name} are not all of shape {shape[1:]}"
-            shapes[part] = [count, *shape[1:]]
-            files[f"{part}.bin"] = (size, digest)
-            labels = source.labels() if callable(source.labels) else source.labels
-            if labels is not None:
-                assert len(labels) == count, f"{self.name} has {count} images and {len(labels)} labels"
-                files[f"{part}.labels"] = _append(folder / f"{part}.labels", [labels.numpy()])
+        with self._published() as done:
+            for part, source in zip(("train", "heldout"), self.convert(), strict=True):
+                images = _counted(source.images, done)
+                shape = self.train if part == "train" else self.heldout
+                size, digest = _append(folder / f"{part}.bin", images)
+                count, rest = divmod(size, prod(shape[1:]))
+                assert rest == 0, f"images of {self.name} are not all of shape {shape[1:]}"
+                shapes[part] = [count, *shape[1:]]
+                files[f"{part}.bin"] = (size, digest)
+                labels = source.labels() if callable(source.labels) else source.labels
+                if labels is not None:
+                    assert len(labels) == count, f"{self.name} has {count} images and {len(labels)} labels"
+                    files[f"{part}.labels"] = _append(folder / f"{part}.labels", [labels.numpy()])
         meta = {
             "version": VERSION,
             "name": self.name,
@@ -224,6 +245,21 @@ class Stored:
         }
         write_atomically(folder / META, json.dumps(meta, indent=1))
         return meta
+
+
+def read_meta(folder: Path) -> dict[str, Any] | None:
+    """What is known of the arrays in a folder; None where there are none, or those of another version."""
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return meta if isinstance(meta, dict) and meta.get("version") == VERSION else None
+
+
+def _counted(chunks: Iterable[Tensor], done: Callable[[float], None]) -> Iterator[Any]:
+    for chunk in chunks:
+        yield chunk.numpy()
+        done(len(chunk))
 
 
 def _blank(shape: Sequence[int]) -> Tensor:
