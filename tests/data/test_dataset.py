@@ -8,8 +8,9 @@ from lightning_fabric.utilities.apply_func import move_data_to_device
 
 from snlab.core.errors import UserError
 from snlab.data import DATASETS, DataSet, scale, to_uint8
+from tests.data.published_files import WRITERS
 
-FROM_FILES = {"folder", "mnist", "fashion_mnist"}  # blank until the files are read
+FROM_FILES = {*WRITERS, "folder"}  # blank until the files are read
 
 
 @pytest.fixture(scope="module", params=sorted(set(DATASETS.names()) - FROM_FILES))
