@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PROCESS_LOST = 1  # a process of the run ended, and the others with it
 
+DATA = "Which data sets are here, and getting one that is not."
 LISTS = ("normalizers", "losses", "networks", "datasets", "experiments", "sweeps", "tables", "figures")
 
 
@@ -128,6 +129,20 @@ def _described(kind: str) -> list[str]:
         from snlab.training.registries import listed
 
     return listed(kind)
+
+
+def data_list(_: argparse.Namespace) -> int:
+    from snlab.data.command import listed
+
+    print("\n".join(listed()))
+    return 0
+
+
+def data_fetch(options: argparse.Namespace) -> int:
+    from snlab.data.command import fetch
+
+    print(fetch(options.name))
+    return 0
 
 
 def doctor(_: argparse.Namespace) -> int:
@@ -233,6 +248,8 @@ def _parser() -> Parser:
     one = command("list", list_names, "What can be swapped, with its options.")
     one.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
 
+    _data(commands.add_parser("data", help=DATA, description=DATA))
+
     command("doctor", doctor, "Check this machine: versions, devices, weights, W&B, a training step.")
 
     one = command("demo", demo, "Train, track and compare four normalizers on embedded real images.")
@@ -285,6 +302,16 @@ def _parser() -> Parser:
     _runs(one)
     one.add_argument("--out", type=Path, default=Path("report.html"), help="(default: %(default)s)")
     return parser
+
+
+def _data(parser: Parser) -> None:
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    text = "What is here, where, how many, and the sha256 of what was converted."
+    commands.add_parser("list", help=text, description=text).set_defaults(run=data_list)
+    text = "Download, verify and convert a data set, once."
+    one = commands.add_parser("fetch", help=text, description=text)
+    one.add_argument("name", help='with its options, as in "stl10(size=96)"; snlab list datasets names all')
+    one.set_defaults(run=data_fetch)
 
 
 def _runs(parser: Parser) -> None:

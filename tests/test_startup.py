@@ -43,6 +43,7 @@ def test_a_list_needs_torch_alone():
     code = (
         "import sys; from snlab.cli import main\n"
         "for kind in ('normalizers', 'losses', 'networks', 'datasets'): assert main(['list', kind]) == 0\n"
+        "assert main(['data', 'list']) == 0\n"
         "print(list(sys.modules))"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -131,6 +131,12 @@ class Registry(Generic[T]):
     def names(self) -> list[str]:
         return sorted(self._factories)
 
+    def required(self, name: str) -> list[str]:
+        """The options that have no default."""
+        gathered = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        parameters = inspect.signature(self._factories[name]).parameters.values()
+        return [p.name for p in parameters if p.default is p.empty and p.kind not in gathered]
+
     def describe(self, name: str) -> str:
         """The options with their defaults, and the first line of the docstring."""
         factory = self._factories[name]

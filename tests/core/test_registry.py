@@ -24,6 +24,17 @@ def rich(
     return ("rich", size * later, name, flag, least)
 
 
+@THINGS.register("wanting")
+def wanting(path: str, size: int = 3, *, kind: str, **rest: int) -> tuple:
+    """A thing that wants something."""
+    return ("wanting", path, size, kind, rest)
+
+
+def test_what_has_no_default_is_required():
+    assert THINGS.required("wanting") == ["path", "kind"]
+    assert THINGS.required("rich") == []
+
+
 @pytest.mark.parametrize(
     ("text", "built"),
     [
