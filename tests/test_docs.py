@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from snlab.data import DATASETS
 from snlab.networks import NETWORKS
 from snlab.nn.layers import raw_weight, weight_layers
 from snlab.normalizers import NORMALIZERS, normalizer
@@ -61,6 +63,44 @@ def test_every_network_of_the_table_has_so_many_parameters():
         assert [sum(p.numel() for p in module.parameters()) for module in made] == [
             int(count.replace(",", "")) for count in counts
         ], name
+
+
+def test_every_data_set_is_in_the_table_as_it_is():
+    text = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    table = {row[0].partition("(")[0]: row[1:5] for row in rows if len(row) == 6 and row[0].isidentifier()}
+    assert set(table) == {name for name in DATASETS.names() if not DATASETS.required(name)}
+    for name, shown in table.items():
+        data = DATASETS.build(name)
+        shape = " x ".join(map(str, data.sample_shape))
+        counts = f"{len(data.train):,}", f"{len(data.heldout):,}"
+        assert shown == [*counts, shape, str(data.classes or "-")], name
+    assert "`folder(path=...)`" in text
+
+
+def test_the_files_to_put_by_hand_are_those_that_are_looked_for():
+    text = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    table = {row[0].strip("`"): row[1:] for row in rows if len(row) == 3 and row[0].startswith("`")}
+    for name in DATASETS.names():
+        if DATASETS.required(name) or (stored := DATASETS.build(name).stored) is None:
+            continue
+        files, place = table[name]
+        assert stored.source.place == ("" if place == "the data folder" else place.strip("`/"))
+        for item in stored.source.items:
+            shown = re.findall(r"`([^`]+)`", files)
+            assert any(fnmatch(item.published, pattern) for pattern in shown), item.published
+
+
+def test_what_a_converted_data_set_takes_is_so():
+    text = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| (`.+`) \| ([\d.]+) (MB|GB)", text, re.MULTILINE)
+    assert len(shown) == 4
+    for names, size, unit in shown:
+        for name in re.findall(r"`(\w+)`", names):
+            data = DATASETS.build(name)
+            taken = (data.train.numel() + data.heldout.numel()) / {"MB": 1e6, "GB": 1e9}[unit]
+            assert abs(taken - float(size)) < 0.01 * taken, name
 
 
 DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
