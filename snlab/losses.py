@@ -6,7 +6,7 @@ With f(x) the discriminator's logit, softplus(-f) = -log D(x) and softplus(f) = 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,12 +15,14 @@ from snlab.core.distributed import global_mean
 from snlab.core.registry import Registry
 
 
-class Loss(NamedTuple):
+@dataclass(eq=False)
+class Loss:
     """The two sides of an adversarial loss.
 
     ``discriminator`` maps logits of real and of generated samples, each (batch,), to a scalar;
     ``generator`` maps logits of generated samples, (batch,), to a scalar, and where the loss is
-    ``relativistic`` those and the logits of as many real samples, which it alone reads.
+    ``relativistic`` those and the logits of as many real samples, which it alone reads. A loss is made by a
+    function that returns one, or by a subclass whose ``__init__`` passes both on.
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
@@ -28,7 +30,7 @@ class Loss(NamedTuple):
     relativistic: bool = False
 
 
-LOSSES: Registry[Loss] = Registry("loss")
+LOSSES: Registry[Loss] = Registry("loss", Loss)
 
 
 # ---- standard: equation 15 ------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ ROWS = [
 # Within core: what knows nothing, and what builds on it.
 CORE = [
     {"errors", "names", "environment", "failures", "files", "text", "imports", "nesting"},
+    {"modules"},
     {"registry", "checks", "distributed", "random_streams", "resources", "messages", "folders"},
 ]
 

@@ -2,17 +2,20 @@
 
 One grammar serves normalizers, losses, networks and data sets: ``name(option=value, ...)``, joined by
 ``+`` where several compose, as in ``gradient_penalty(weight=1, kind=one_sided)+spectral_norm``. One string
-is one value of a sweep's axis and carries its own options.
+is one value of a sweep's axis and carries its own options. A name with dots is a class or a function of the
+user's, found by importing its module: ``mine.Penalty(weight=2)+spectral_norm``.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from snlab.core.errors import UserError, nearest
+from snlab.core.modules import AFTER_FAILURE, attribute
 
 T = TypeVar("T")
 Factory = TypeVar("Factory", bound=Callable[..., Any])
@@ -20,7 +23,7 @@ WORDS = {"true": True, "false": False, "none": None}
 
 
 class Spec(NamedTuple):
-    """One parsed term: a registered name and the options written beside it."""
+    """One parsed term: a registered name, or a dotted one, and the options written beside it."""
 
     name: str
     options: dict[str, Any]
@@ -48,12 +51,21 @@ def _terms(node: ast.expr) -> list[Spec]:
     match node:
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             return _terms(left) + _terms(right)
-        case ast.Name(id=name):
-            return [Spec(name, {})]
+        case ast.Name() | ast.Attribute():
+            return [Spec(_dotted(node), {})]
         case ast.Constant(value=None):  # the word None, for those who write Python
             return [Spec("none", {})]
-        case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
-            return [Spec(name, {_key(keyword): _read(keyword.value) for keyword in keywords})]
+        case ast.Call(func=ast.Name() | ast.Attribute() as name, args=[], keywords=keywords):
+            return [Spec(_dotted(name), {_key(keyword): _read(keyword.value) for keyword in keywords})]
+    raise ValueError
+
+
+def _dotted(node: ast.expr) -> str:
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            return f"{_dotted(value)}.{name}"
     raise ValueError
 
 
@@ -111,22 +123,38 @@ class Registry(Generic[T]):
     'square of 2'
     >>> shapes.canonical("square")
     'square(side=1.0)'
+
+    Args:
+        kind: what one of them is called, in errors.
+        of: the class that every one of them is an instance of.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, of: type = object) -> None:
         self.kind = kind
+        self.of = of
         self._factories: dict[str, Callable[..., T]] = {}
+        AFTER_FAILURE.append(self._forget)
 
     def register(self, name: str) -> Callable[[Factory], Factory]:
-        """Class or function decorator: what it decorates is called with the options to make the object."""
+        """Class or function decorator: what it decorates is called with the options to make the object.
+
+        ValueError for a name that is taken.
+        """
 
         def add(factory: Factory) -> Factory:
             if name in self._factories:
-                raise ValueError(f"{self.kind} {name!r} is registered twice")
+                first, second = path_of(self._factories[name]), path_of(factory)
+                raise ValueError(f"{self.kind} {name!r} is registered twice: by {first} and by {second}")
             self._factories[name] = factory
             return factory
 
         return add
+
+    def _forget(self) -> None:
+        """Take back what modules registered that are not imported after all."""
+        for name, factory in list(self._factories.items()):
+            if factory.__module__ not in sys.modules:
+                del self._factories[name]
 
     def names(self) -> list[str]:
         return sorted(self._factories)
@@ -155,6 +183,10 @@ class Registry(Generic[T]):
         """The objects of ``a+b``, in the order written."""
         return [self._make(term) for term in parse(text, self.kind)]
 
+    def factories(self, text: str) -> list[tuple[str, Callable[..., T]]]:
+        """Each name in ``text``, in its order, and the class or function that it stands for."""
+        return [(term.name, self._factory(term.name)) for term in parse(text, self.kind)]
+
     def canonical(self, text: str) -> str:
         """The one spelling of ``text``: every option written out, sorted, defaults included.
 
@@ -164,10 +196,47 @@ class Registry(Generic[T]):
         terms = [self._checked(term) for term in parse(text, self.kind)]
         return "+".join(str(Spec(t.name, self._written_out(t))) for t in terms)
 
+    def check_class(self, found: Any, name: str) -> None:
+        """UserError unless ``found``, which the user names ``name``, may make objects of this kind."""
+        module = str(getattr(found, "__module__", "")).split(".")[0]
+        fits = issubclass(found, self.of) if isinstance(found, type) else callable(found)
+        if not fits or module in sys.stdlib_module_names:
+            wanted = self.of.__name__
+            raise UserError(
+                f"{self.kind} {name!r} is no subclass of {wanted}, and no function that returns a {wanted}"
+            )
+
+    def check_options(self, found: Callable[..., Any], name: str, options: Iterable[str]) -> None:
+        """UserError for an option that ``found``, which the user names ``name``, does not have."""
+        parameters = _parameters(found)
+        if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(found).parameters.values()):
+            return
+        for option in options:
+            if option not in parameters:
+                raise UserError(
+                    f"{self.kind} {name!r} has no option {option!r}; {nearest(option, parameters)}"
+                )
+
+    def check_kind(self, made: Any, name: str) -> None:
+        """UserError unless ``made``, which the user names ``name``, is of this kind."""
+        if not isinstance(made, self.of):
+            raise UserError(f"{self.kind} {name} is a {type(made).__name__}; a {self.of.__name__} is wanted")
+
+    def _factory(self, name: str) -> Callable[..., T]:
+        if name in self._factories:
+            return self._factories[name]
+        if "." not in name:
+            raise UserError(f"unknown {self.kind} {name!r}; {nearest(name, self._factories)}")
+        found = attribute(name, f"{self.kind} {name!r}")
+        self.check_class(found, name)
+        return found  # type: ignore[no-any-return]
+
     def _written_out(self, term: Spec) -> dict[str, Any]:
-        parameters = inspect.signature(self._factories[term.name]).parameters
+        parameters = _parameters(self._factory(term.name))
 
         def told(option: str, value: Any) -> bool:
+            if option not in parameters:  # of a function that takes any
+                return True
             default = parameters[option].default
             same = value == default and isinstance(value, bool) == isinstance(default, bool)
             return parameters[option].kind is not inspect.Parameter.KEYWORD_ONLY or not same
@@ -176,23 +245,33 @@ class Registry(Generic[T]):
         return {option: value for option, value in options.items() if told(option, value)}
 
     def _defaults(self, name: str) -> dict[str, Any]:
-        parameters = inspect.signature(self._factories[name]).parameters.values()
+        parameters = _parameters(self._factory(name)).values()
         return {p.name: p.default for p in parameters if p.default is not p.empty}
 
     def _checked(self, term: Spec) -> Spec:
-        if term.name not in self._factories:
-            raise UserError(f"unknown {self.kind} {term.name!r}; {nearest(term.name, self._factories)}")
-        parameters = inspect.signature(self._factories[term.name]).parameters
-        for option in term.options:
-            if option not in parameters:
-                raise UserError(
-                    f"{self.kind} {term.name!r} has no option {option!r}; {nearest(option, parameters)}"
-                )
+        self.check_options(self._factory(term.name), term.name, term.options)
         return term
 
     def _make(self, term: Spec) -> T:
         self._checked(term)
         try:
-            return self._factories[term.name](**term.options)
+            made = self._factory(term.name)(**term.options)
         except (TypeError, ValueError) as error:
             raise UserError(f"{self.kind} {term}: {error}") from error
+        self.check_kind(made, str(term))
+        return made
+
+
+def path_of(found: Any) -> str:
+    """A class or a function by its full dotted name.
+
+    >>> path_of(Registry)
+    'snlab.core.registry.Registry'
+    """
+    return f"{found.__module__}.{getattr(found, '__qualname__', type(found).__qualname__)}"
+
+
+def _parameters(found: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The options of a class or a function, by name."""
+    parameters = inspect.signature(found).parameters.items()
+    return {name: p for name, p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}

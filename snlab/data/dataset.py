@@ -144,4 +144,4 @@ def _check_labels(part: str, samples: Tensor, labels: Tensor | None, classes: in
         )
 
 
-DATASETS: Registry[DataSet] = Registry("data set")
+DATASETS: Registry[DataSet] = Registry("data set", DataSet)

@@ -43,7 +43,7 @@ class Network(ABC):
         """
 
 
-NETWORKS: Registry[Network] = Registry("network")
+NETWORKS: Registry[Network] = Registry("network", Network)
 
 
 def unfit(network: str, sample_shape: tuple[int, ...], takes: str) -> UserError:

@@ -15,8 +15,6 @@ from snlab.core.registry import Registry
 from snlab.nn import layers
 from snlab.normalizers.batch import Batch
 
-NORMALIZERS: Registry[Normalizer] = Registry("normalizer")
-
 Group = Literal["", "weights", "layers", "penalties", "functions"]
 GROUPS: dict[Group, str] = {  # as they are listed, with what each is
     "": "",
@@ -90,6 +88,9 @@ class Normalizer:
     def effective_weight(self, layer: nn.Module, parameter: str = "weight") -> Tensor:
         """The weight that ``layer`` multiplies by, in the layer's own shape."""
         return layers.effective_weight(layer, parameter)
+
+
+NORMALIZERS: Registry[Normalizer] = Registry("normalizer", Normalizer)
 
 
 class Composition(Normalizer):

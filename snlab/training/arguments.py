@@ -20,12 +20,14 @@ from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 
 from snlab.core.environment import DEVICES
 from snlab.core.errors import UserError, nearest
+from snlab.core.modules import find_from_working_directory, import_plugins
 from snlab.core.resources import experiment, sweeps
 from snlab.tracking.wandb_mirror import WandbOptions
 from snlab.training.build import build_data, build_gan
 from snlab.training.measurements import MeasureOptions
 from snlab.training.parallel import SyncBatchNorm, cluster, strategy
-from snlab.training.sources import find_from_working_directory, named, sources
+from snlab.training.own import IMPORT, check_class_paths, gathered, import_named, own_sources
+from snlab.training.sources import named
 from snlab.training.spelling import as_json, from_python, takes_null
 from snlab.training.trainer_options import (
     DEFAULTS,
@@ -75,11 +77,12 @@ class FitCLI(LightningCLI):
 
     def __init__(self, arguments: Sequence[str]) -> None:
         find_from_working_directory()
+        import_plugins()
         super().__init__(
             build_gan,
             build_data,
             run=False,
-            args=_with_experiments(arguments),
+            args=_with_experiments(gathered(arguments)),
             seed_everything_default=0,
             save_config_callback=None,  # RunWriter writes it, into the run's folder
             auto_configure_optimizers=False,
@@ -106,6 +109,12 @@ class FitCLI(LightningCLI):
             "--again",
             action="store_true",
             help="Train from the start what was trained before; the old folder is kept as FOLDER.before-1.",
+        )
+        parser.add_argument(
+            f"--{IMPORT}",
+            type=list[str] | str,
+            default=[],
+            help="A module of yours, imported for the names that it registers; may be said several times.",
         )
         parser.add_argument(
             "--sources",
@@ -140,6 +149,8 @@ class FitCLI(LightningCLI):
         except ValueError as error:  # an object of a user's class that cannot be written down
             raise UserError(f"the configuration cannot be kept: {' '.join(str(error).split())}") from error
         self.settings: dict[str, Any] = yaml.safe_load(dumped)
+        self.settings[IMPORT] = import_named(self.settings[IMPORT])
+        check_class_paths(self.settings)
         check_trainer(self.settings["trainer"])
         _check_decay(self.settings)
         self.settings["sources"] = _sources(self.settings)
@@ -222,7 +233,7 @@ def _check_decay(settings: dict[str, Any]) -> None:
 
 def _sources(settings: dict[str, Any]) -> dict[str, str]:
     """The digests of the code that ``settings`` name; said where they come from a run of other code."""
-    found = sources({key: value for key, value in settings.items() if key != "sources"})
+    found = own_sources(settings)
     for name, digest in settings["sources"].items():
         if found.get(name, digest) != digest:
             rank_zero_warn(f"{name} has changed since this configuration was written: this is another trial")

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from jsonargparse import set_parsing_settings
 
 from snlab.core.errors import UserError
 from snlab.core.random_streams import seeded
-from snlab.core.registry import Registry
-from snlab.data import DATASETS
+from snlab.core.registry import Registry, label
+from snlab.data import DATASETS, DataSet
 from snlab.data.module import DataModule
 from snlab.data.scaling import Scaling
 from snlab.gan import GAN, Adam
-from snlab.losses import LOSSES
-from snlab.networks import NETWORKS
-from snlab.normalizers import NORMALIZERS, Normalizer
-from snlab.normalizers import normalizer as normalizer_from
+from snlab.losses import LOSSES, Loss
+from snlab.networks import NETWORKS, Network
+from snlab.normalizers import NORMALIZERS, Composition, Normalizer
+from snlab.training.contracts import check_dataset, check_loss, check_network, check_normalizer
+from snlab.training.sources import ours
+
+T = TypeVar("T")
+# A class_path may name a function that returns one, or a subclass, although both are dataclasses.
+set_parsing_settings(subclasses_enabled=[DataSet, Loss])
 
 
-def build_data(dataset: str = "digits", scaling: Scaling = "symmetric", noise: bool = False) -> DataModule:
-    """A data set by name, known by its shapes; ``load`` reads what is in files.
+def build_data(
+    dataset: str | DataSet = "digits", scaling: Scaling = "symmetric", noise: bool = False
+) -> DataModule:
+    """A data set by name, or one of your own, known by its shapes; ``load`` reads what is in files.
 
     Args:
         dataset: a data set with its options, as in ``mixture(kind=ring)``; ``snlab list datasets`` names all.
+            Yours is ``module.function(option=value)``, or a ``class_path``.
         scaling: of images, from bytes to what networks see: x / 127.5 - 1, or ``released``, x / 128 - 1 as
             in the paper's released code.
         noise: add uniform noise of one grey level to training images, drawn anew each time (dequantisation).
     """
-    found = DATASETS.build(dataset)
+    found, own = _made(DATASETS, dataset)
+    if own:
+        check_dataset(found, own)
     if found.train.dtype != torch.uint8 and (noise or scaling != "symmetric"):
         raise UserError(f"data.scaling and data.noise are of images; {found.name} has none in bytes")
     return DataModule(replace(found, scaling=scaling, noise=noise))
@@ -39,8 +50,8 @@ def build_gan(
     sample_shape: list[int],
     seed: int = 0,
     normalizer: str | Normalizer = "spectral_norm",
-    loss: str = "standard",
-    network: str = "standard_cnn",
+    loss: str | Loss = "standard",
+    network: str | Network = "standard_cnn",
     n_dis: int = 1,
     batch_size: int = 64,
     generator_batch_size: int | None = None,
@@ -50,7 +61,7 @@ def build_gan(
     ema_decay: float | None = None,
     classes: int = 0,
 ) -> GAN:
-    """A GAN by the names of its parts.
+    """A GAN by the names of its parts. Your own are ``module.Name(option=value)``, or a ``class_path``.
 
     Args:
         sample_shape: (channels, height, width) of images, (dimension,) of vectors.
@@ -69,17 +80,27 @@ def build_gan(
         ema_decay: decay of the generator's moving average, which is then what is scored; null for none.
         classes: how many classes the samples are labelled with; 0 without labels.
     """
-    architecture = NETWORKS.build(network)
+    shape = tuple(sample_shape)
+    architecture, own_network = _made(NETWORKS, network)
+    objective, own_loss = _made(LOSSES, loss)
+    parts = _parts(normalizer)
     if architecture.conditional:
         if classes < 1:
-            raise UserError(f"network {network} is conditional; it wants a data set with labels")
+            raise UserError(f"network {label(network)} is conditional; it wants a data set with labels")
         architecture.classes = classes
+    if own_network:
+        check_network(architecture, own_network, shape, classes)
+    if own_loss:
+        check_loss(objective, own_loss)
+    control = parts[0][0] if len(parts) == 1 else Composition([part for part, _ in parts])
+    if any(own for _, own in parts):
+        check_normalizer(parts, architecture, shape, classes)
     with seeded(seed, "weights"):
         return GAN(
-            architecture.generator(tuple(sample_shape)).to(memory_format=torch.channels_last),
-            architecture.discriminator(tuple(sample_shape)).to(memory_format=torch.channels_last),
-            normalizer_from(normalizer) if isinstance(normalizer, str) else normalizer,
-            LOSSES.build(loss),
+            architecture.generator(shape).to(memory_format=torch.channels_last),
+            architecture.discriminator(shape).to(memory_format=torch.channels_last),
+            control,
+            objective,
             architecture.latent_dim,
             seed=seed,
             n_dis=n_dis,
@@ -92,6 +113,35 @@ def build_gan(
             classes=architecture.classes,
             class_weights=architecture.class_weights,
         )
+
+
+def _made(registry: Registry[T], value: str | T) -> tuple[T, str | None]:
+    """What ``value`` names or is, and what errors call it where the user's own code made it."""
+    if not isinstance(value, str):
+        return value, _own_name(registry, value)
+    made = registry.build(value)
+    ((name, found),) = registry.factories(value)
+    return made, None if ours(found) else f"{registry.kind} {name}"
+
+
+def _parts(value: str | Normalizer) -> list[tuple[Normalizer, str | None]]:
+    """As ``_made``, of each part of a normalizer."""
+    if not isinstance(value, str):
+        parts = value.parts if isinstance(value, Composition) else [value]
+        return [(part, _own_name(NORMALIZERS, part)) for part in parts]
+    names = NORMALIZERS.factories(value)
+    own = [None if ours(found) else f"normalizer {name}" for name, found in names]
+    return list(zip(NORMALIZERS.build_all(value), own, strict=True))
+
+
+def _own_name(registry: Registry[T], made: T) -> str | None:
+    """Of what a class_path made: where its class is ours, a function of the user's may have made it still."""
+    if isinstance(made, DataSet):
+        return f"{registry.kind} {made.name}"
+    if type(made) is Loss:  # known by the function that made it, or that it holds
+        name = getattr(made.discriminator, "__qualname__", "Loss").split(".")[0]
+        return f"{registry.kind} {name}"
+    return None if ours(type(made)) else f"{registry.kind} {type(made).__name__}"
 
 
 PRECISIONS = {"32": None, "32-true": None, "bf16": "bf16-mixed"}  # Lightning's other names for two of its own

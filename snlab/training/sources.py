@@ -12,10 +12,9 @@ from typing import Any
 LIBRARIES = {"snlab", "torch", "pytorch_lightning", "lightning", "lightning_fabric", *sys.stdlib_module_names}
 
 
-def find_from_working_directory() -> None:
-    """Have modules found in the working directory, after all others, as ``python -m`` finds them there."""
-    if str(Path.cwd()) not in sys.path and "" not in sys.path:
-        sys.path.append(str(Path.cwd()))
+def ours(found: Any) -> bool:
+    """Whether a class or a function is snlab's."""
+    return str(found.__module__).split(".")[0] == "snlab"
 
 
 def sources(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -25,7 +24,7 @@ def sources(settings: Mapping[str, Any]) -> dict[str, str]:
     and what is not imported, which is no code that the configuration runs.
     """
     digests = {name: _digest(name) for name in sorted(set(_words(settings)))}
-    return {name: digest for name, digest in digests.items() if digest is not None}
+    return {name: found for name, found in digests.items() if found is not None}
 
 
 def _words(value: Any) -> Iterator[str]:
@@ -41,7 +40,14 @@ def _words(value: Any) -> Iterator[str]:
 
 
 def _digest(name: str) -> str | None:
-    found = named(name)
+    return digest(named(name))
+
+
+def digest(found: Any) -> str | None:
+    """Ten digits of the sha256 of the files that hold a class with its bases, or a function.
+
+    None where that is snlab's, or a library's below it.
+    """
     files: dict[str, None] = {}
     for owner in found.__mro__ if isinstance(found, type) else (found,):
         module = str(getattr(owner, "__module__", ""))
@@ -50,10 +56,10 @@ def _digest(name: str) -> str | None:
             files[file] = None
     if not files:
         return None
-    digest = hashlib.sha256()
+    total = hashlib.sha256()
     for file in files:
-        digest.update(Path(file).read_bytes())
-    return digest.hexdigest()[:10]
+        total.update(Path(file).read_bytes())
+    return total.hexdigest()[:10]
 
 
 def named(name: str) -> Any:

@@ -1,0 +1,95 @@
+"""The user's own code in a configuration: modules that it imports, and what of theirs it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from snlab.core.errors import UserError
+from snlab.core.modules import attribute, import_all
+from snlab.core.registry import Registry, path_of
+from snlab.training.build import NAMED
+from snlab.training.sources import digest, sources
+
+IMPORT = "import"  # the option, and its key in a configuration
+
+
+def gathered(arguments: Sequence[str]) -> list[str]:
+    """The arguments with every ``--import MODULE`` last, where it adds to what a file says, whatever follows.
+
+    >>> gathered(["--import", "mine", "--config=x.yaml", "--import=yours"])
+    ['--config=x.yaml', '--import+=mine', '--import+=yours']
+    """
+    rest: list[str] = []
+    modules: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option != f"--{IMPORT}":
+            rest.append(word)
+        elif equals:
+            modules.append(value)
+        else:
+            module = next(words, None)
+            if module is None or module.startswith("-"):
+                raise UserError("--import wants a module's name")
+            modules.append(module)
+    return [*rest, *(f"--{IMPORT}+={module}" for module in modules)]
+
+
+def import_named(modules: str | Sequence[str]) -> list[str]:
+    """Import what a configuration's ``import`` names, one module or a list; returns them, each once."""
+    names = list(dict.fromkeys([modules] if isinstance(modules, str) else modules))
+    import_all(names)
+    return names
+
+
+def own_sources(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of the code that ``settings`` name, by ``class_path``, with dots, or by a registered name."""
+    found = sources({key: value for key, value in settings.items() if key not in ("sources", IMPORT)})
+    for _, registry, value in _named(settings):
+        if isinstance(value, str):
+            with suppress(UserError):  # which is told where it is built
+                for _, factory in registry.factories(value):
+                    its = digest(factory)
+                    if its is not None:
+                        found[path_of(factory)] = its
+    return dict(sorted(found.items()))
+
+
+def check_class_paths(settings: Mapping[str, Any]) -> None:
+    """UserError for a mapping that no class or function of its kind answers to.
+
+    The parser has taken it as a name then, which may be any text.
+    """
+    for option, registry, text in _named(settings):
+        if not isinstance(text, str) or not text.lstrip().startswith("{"):
+            continue
+        with suppress(yaml.YAMLError):
+            value = yaml.safe_load(text)
+            if isinstance(value, Mapping) and isinstance(value.get("class_path"), str):
+                _check_class_path(option, registry, value)
+        raise UserError(f"{option}: {text} is no name, and no mapping of class_path and init_args")
+
+
+def _check_class_path(option: str, registry: Registry[Any], value: Mapping[str, Any]) -> None:
+    name, given = value["class_path"], value.get("init_args") or {}
+    found = attribute(name, f"{option}: {registry.kind} {name!r}")
+    registry.check_class(found, name)
+    registry.check_options(found, name, given)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=registry.of)
+    try:
+        parser.parse_object({"value": dict(value)})
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise UserError(f"{option}: {' '.join(str(error).split())}") from error
+
+
+def _named(settings: Mapping[str, Any]) -> Iterator[tuple[str, Registry[Any], Any]]:
+    for group, registries in NAMED.items():
+        for key, registry in registries.items():
+            yield f"{group}.{key}", registry, settings[group][key]
