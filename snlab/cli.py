@@ -16,7 +16,8 @@ from snlab.core import failures
 from snlab.core.environment import first_process
 from snlab.core.errors import INTERRUPTED, REQUEUE, USER_MISTAKE, UserError, nearest
 from snlab.core.imports import importing
-from snlab.core.messages import flush_or_let_go
+from snlab.core.messages import flush_or_let_go, plain_messages
+from snlab.core.modules import import_all, import_plugins
 from snlab.core.text import use_text_anywhere
 from snlab.sweeps.slurm import add_arguments as slurm_arguments
 from snlab.tracking.wandb_agent_run import noted
@@ -56,6 +57,7 @@ def _main(arguments: list[str]) -> int:
         if arguments[:1] == ["fit"]:  # LightningCLI reads the rest
             return fit(arguments[1:])
         options = _parser().parse_args(arguments)
+        import_all(getattr(options, "imports", ()))
         return int(options.run(options))
     except UserError as error:
         return _told(str(error), failures.of_error(error.__cause__))
@@ -107,6 +109,8 @@ def fit(arguments: Sequence[str]) -> int:
 
 
 def list_names(options: argparse.Namespace) -> int:
+    with plain_messages():
+        import_plugins()
     print("\n".join(_described(options.kind)))
     return 0
 
@@ -165,7 +169,7 @@ def sweep(options: argparse.Namespace) -> int:
     if options.wandb:
         from snlab.sweeps.command import create
 
-        return create(options.file, options.wandb)
+        return create(options.file, options.wandb, options.imports)
     given = {field.name: getattr(options, field.name) for field in fields(SweepOptions)}
     return (dry_run if options.dry_run else run_sweep)(options.file, SweepOptions(**given))
 
@@ -247,6 +251,7 @@ def _parser() -> Parser:
 
     one = command("list", list_names, "What can be swapped, with its options.")
     one.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
+    _imports(one)
 
     _data(commands.add_parser("data", help=DATA, description=DATA))
 
@@ -263,6 +268,7 @@ def _parser() -> Parser:
 
     one = command("sweep", sweep, "Run a sweep on this machine: one W&B file, no account; again, it goes on.")
     one.add_argument("file", help="a sweep file, or one of snlab list sweeps by its name")
+    _imports(one)
     one.add_argument("--dry-run", action="store_true", help="print every run and the cost, and run nothing")
     one.add_argument("--runs", type=Path, default=Path("runs"), help="where to (default: %(default)s/SWEEP)")
     _slots(one)
@@ -314,7 +320,19 @@ def _data(parser: Parser) -> None:
     one.set_defaults(run=data_fetch)
 
 
+def _imports(parser: Parser) -> None:
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module of yours, imported for the names that it registers",
+    )
+
+
 def _runs(parser: Parser) -> None:
+    _imports(parser)
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)"
     )

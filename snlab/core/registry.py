@@ -12,7 +12,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from snlab.core.errors import UserError, nearest
 from snlab.core.modules import AFTER_FAILURE, attribute
@@ -229,7 +229,7 @@ class Registry(Generic[T]):
             raise UserError(f"unknown {self.kind} {name!r}; {nearest(name, self._factories)}")
         found = attribute(name, f"{self.kind} {name!r}")
         self.check_class(found, name)
-        return found  # type: ignore[no-any-return]
+        return cast(Callable[..., T], found)
 
     def _written_out(self, term: Spec) -> dict[str, Any]:
         parameters = _parameters(self._factory(term.name))

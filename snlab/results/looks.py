@@ -120,8 +120,9 @@ def label(spec: str) -> str:
 
 
 def _words(term: Spec) -> str:
-    # A class keeps the spelling of its code.
-    return str(term).replace("(", " (", 1).replace("_", " ") if term.name.islower() else str(term)
+    # A class, and what is named with dots, keeps the spelling of its code.
+    ours = term.name.islower() and "." not in term.name
+    return str(term).replace("(", " (", 1).replace("_", " ") if ours else str(term)
 
 
 def order(spec: str) -> tuple[int, list[tuple[str, float]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from snlab.core.errors import INTERRUPTED, REQUEUE, UserError
 from snlab.sweeps.check import Planned, check, plan, quiet, total
+from snlab.sweeps.command_line import with_words
 from snlab.sweeps.cost import estimate
 from snlab.sweeps.display import SweepDisplay, best_of, duration
 from snlab.sweeps.document import Sweep, in_words, read_sweep
@@ -41,11 +42,12 @@ class SweepOptions:
     attempts: int = 3
     retry_failed: bool = False
     sampler: str = "tpe"
+    imports: Sequence[str] = ()
 
 
 def sweep(file: str, options: SweepOptions) -> int:
     """Run what is left of the sweep in ``file``; returns the exit code of ``work_off``."""
-    found = read_sweep(file)
+    found = read_sweep(file).importing(options.imports)
     code = work_off(found, options)
     if code in (0, 1):
         _console().print(f"snlab table normalizers --runs {options.runs / found.name}")
@@ -98,7 +100,7 @@ def work_off(found: Sweep, options: SweepOptions) -> int:
 def dry_run(file: str, options: SweepOptions) -> int:
     """Print every run of a sweep (of a search, its first), their number, and what they will cost."""
     console = _console()
-    found = read_sweep(file)
+    found = read_sweep(file).importing(options.imports)
     _check(found, options)
     where = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
     trials = plan(found, options.runs)
@@ -127,12 +129,16 @@ def dry_run(file: str, options: SweepOptions) -> int:
     return 0
 
 
-def create(file: str, target: str) -> int:
-    """Create the sweep on W&B, in ``target`` = ENTITY/PROJECT, and say how its agents are started."""
+def create(file: str, target: str, imports: Sequence[str] = ()) -> int:
+    """Create the sweep on W&B, in ``target`` = ENTITY/PROJECT, and say how its agents are started.
+
+    Its command says which modules are to be imported, so that every agent's runs do.
+    """
     console = _console()
-    found = read_sweep(file)
+    found = read_sweep(file).importing(imports)
     check(found)
-    console.print(f"snlab agent {register(dict(found.document), target)}")
+    document = with_words(found.document, [f"--import={module}" for module in imports])
+    console.print(f"snlab agent {register(document, target)}")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from snlab.core.errors import UserError, nearest
@@ -56,6 +56,13 @@ def fit_words(document: Mapping[str, Any]) -> tuple[str, ...]:
     if sum(word in ARGUMENTS for word in rest) != 1:
         raise UserError("command wants ${args} once: it is where the parameters reach snlab fit")
     return tuple(rest)
+
+
+def with_words(document: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """A sweep file's document whose command has ``words`` too, before its parameters."""
+    command = list(document.get("command") or DEFAULT)
+    place = next(i for i, word in enumerate(command) if word in ARGUMENTS)
+    return {**document, "command": [*command[:place], *words, *command[place:]]} if words else {**document}
 
 
 def refuse_option(place: str, name: str, but: tuple[str, ...] = ()) -> None:

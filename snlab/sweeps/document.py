@@ -6,8 +6,8 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,10 @@ class Sweep:
         }
         text = json.dumps([kept, self.document.get("early_terminate")], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def importing(self, modules: Sequence[str]) -> Sweep:
+        """The same sweep, every run of which imports ``modules`` too."""
+        return replace(self, command=(*(f"--import={module}" for module in modules), *self.command))
 
     @property
     def count(self) -> int | None:

@@ -25,8 +25,8 @@ from snlab.core.resources import experiment, sweeps
 from snlab.tracking.wandb_mirror import WandbOptions
 from snlab.training.build import build_data, build_gan
 from snlab.training.measurements import MeasureOptions
+from snlab.training.own import IMPORT, check_class_paths, check_refused, gathered, import_named, own_sources
 from snlab.training.parallel import SyncBatchNorm, cluster, strategy
-from snlab.training.own import IMPORT, check_class_paths, gathered, import_named, own_sources
 from snlab.training.sources import named
 from snlab.training.spelling import as_json, from_python, takes_null
 from snlab.training.trainer_options import (
@@ -57,6 +57,7 @@ class Parser(LightningArgumentParser):
         unknown = re.search(r"unrecognized arguments: --([\w.]+)", line, re.IGNORECASE)
         for target, source in LINKED.items():  # which the user has not said
             line = line.replace(f'Parser key "{target}":', f'Parser key "{source}":')
+        check_refused(line)
         if unknown:
             options = [action.dest for action in self._actions]
             raise UserError(f"unknown option --{unknown[1]}; {nearest(unknown[1], options)}") from ex

@@ -134,7 +134,7 @@ def _parts(value: str | Normalizer) -> list[tuple[Normalizer, str | None]]:
     return list(zip(NORMALIZERS.build_all(value), own, strict=True))
 
 
-def _own_name(registry: Registry[T], made: T) -> str | None:
+def _own_name(registry: Registry[Any], made: Any) -> str | None:
     """Of what a class_path made: where its class is ours, a function of the user's may have made it still."""
     if isinstance(made, DataSet):
         return f"{registry.kind} {made.name}"

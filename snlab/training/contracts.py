@@ -82,7 +82,9 @@ def check_network(network: Network, who: str, sample_shape: tuple[int, ...], cla
         latents, real = torch.randn(BATCH, latent_dim), _samples(sample_shape)
         labels = torch.arange(BATCH) % classes if network.conditional else None
         with evaluating(generator, discriminator), torch.no_grad():
-            fake = _called(who, f"its generator, on latents {_shape(latents)},", given, generator, latents, labels)
+            fake = _called(
+                who, f"its generator, on latents {_shape(latents)},", given, generator, latents, labels
+            )
             _check_tensor(fake, f"{who}: what its generator gives", (BATCH, *sample_shape))
             _check_values(fake, f"{who}: what its generator gives", images=len(sample_shape) == 3)
             call = f"its discriminator, on samples {_shape(real)},"
@@ -116,7 +118,9 @@ def check_loss(loss: Loss, who: str) -> None:
                 if value.requires_grad:
                     (gradient,) = torch.autograd.grad(value, fake, allow_unused=True)
                 if gradient is None:
-                    raise UserError(f"{who}: {call} has no gradient with respect to the generated samples' logits")
+                    raise UserError(
+                        f"{who}: {call} has no gradient with respect to the generated samples' logits"
+                    )
                 _check_values(gradient, f"{who}: the gradient of {call}")
 
 
@@ -126,7 +130,7 @@ def check_normalizer(
     sample_shape: tuple[int, ...],
     classes: int = 0,
 ) -> None:
-    """UserError unless every named one of ``parts``, attached in turn, works in an update of the discriminator.
+    """UserError unless every named one of ``parts``, attached in turn, works in a discriminator update.
 
     ``attach`` gives a module, ``penalty`` a finite scalar, and neither part of an update fails.
 
@@ -149,8 +153,8 @@ def check_normalizer(
         for part, who in copied:
             _called(who, "before_update", part.before_update, discriminator)
         with parametrize.cached():
-            logits = [judge(discriminator, samples, labels)[0] for samples in (real, fake)]
-            batch = Batch(real, fake, labels, *logits, torch.Generator().manual_seed(0))
+            of_real, of_fake = (judge(discriminator, samples, labels)[0] for samples in (real, fake))
+            batch = Batch(real, fake, labels, of_real, of_fake, torch.Generator().manual_seed(0))
             for part, who in copied:
                 if who is not None:
                     penalty = _called(who, "penalty", part.penalty, discriminator, batch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -49,7 +51,7 @@ def import_named(modules: str | Sequence[str]) -> list[str]:
 
 
 def own_sources(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of the code that ``settings`` name, by ``class_path``, with dots, or by a registered name."""
+    """The digests of the code that ``settings`` name: by ``class_path``, with dots, or as it is registered."""
     found = sources({key: value for key, value in settings.items() if key not in ("sources", IMPORT)})
     for _, registry, value in _named(settings):
         if isinstance(value, str):
@@ -73,20 +75,34 @@ def check_class_paths(settings: Mapping[str, Any]) -> None:
             value = yaml.safe_load(text)
             if isinstance(value, Mapping) and isinstance(value.get("class_path"), str):
                 _check_class_path(option, registry, value)
-        raise UserError(f"{option}: {text} is no name, and no mapping of class_path and init_args")
+        raise UserError(f"option --{option}: {text} is no name, and no mapping of class_path and init_args")
+
+
+def check_refused(message: str) -> None:
+    """UserError that says better what the parser's ``message`` says of a class_path, where that can be."""
+    refused = re.search(r'^Parser key "([\w.]+)":.*Given value: (\{.*\})$', " ".join(message.split()))
+    if refused is None:
+        return
+    group, _, key = refused[1].partition(".")
+    registry = NAMED.get(group, {}).get(key)
+    with suppress(ValueError, SyntaxError):
+        value = ast.literal_eval(refused[2])
+        if registry is not None and isinstance(value.get("class_path"), str):
+            _check_class_path(refused[1], registry, value)
 
 
 def _check_class_path(option: str, registry: Registry[Any], value: Mapping[str, Any]) -> None:
     name, given = value["class_path"], value.get("init_args") or {}
-    found = attribute(name, f"{option}: {registry.kind} {name!r}")
+    found = attribute(name, f"{registry.kind} {name!r}")
     registry.check_class(found, name)
     registry.check_options(found, name, given)
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--value", type=registry.of)
+    parser.add_argument(f"--{option}", type=registry.of)
     try:
-        parser.parse_object({"value": dict(value)})
+        parser.parse_object({option: dict(value)})
     except (ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"{option}: {' '.join(str(error).split())}") from error
+        told = " ".join(str(error).split()).removeprefix(f'Parser key "{option}": ')
+        raise UserError(f"option --{option}: {told}") from error
 
 
 def _named(settings: Mapping[str, Any]) -> Iterator[tuple[str, Registry[Any], Any]]:

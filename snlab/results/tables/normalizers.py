@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from snlab.core import names
+from snlab.core.registry import label
 from snlab.results import looks
 from snlab.results.groups import Group, by_dataset, group
 from snlab.results.notes import (
@@ -145,12 +147,17 @@ def _title(groups: Sequence[Group]) -> str:
         return [*values] if len(values) == 1 and "" not in values else []
 
     models = [g.runs[0].config.get("model", {}) for g in groups]
-    parts = shared({looks.label(str(model.get("network", ""))) for model in models})
-    parts += [f"{loss} loss" for loss in shared({looks.label(str(m.get("loss", ""))) for m in models})]
+    parts = shared({_named(model.get("network", "")) for model in models})
+    parts += [f"{loss} loss" for loss in shared({_named(m.get("loss", "")) for m in models})]
     parts += [
         f"{steps} generator updates" for steps in shared({str(g.runs[0].generator_steps) for g in groups})
     ]
     return f"{looks.label(groups[0].dataset)}: " + ", ".join(parts)
+
+
+def _named(value: Any) -> str:
+    """A network or a loss in words, which a configuration has as a name or as a class."""
+    return looks.label(label(value))
 
 
 def _notes(runs: Sequence[Run], groups: Sequence[Group], skipped: Sequence[Skipped]) -> list[str]:
