@@ -21,7 +21,7 @@ ROWS = [
     {"callbacks"},
     {"training"},
     {"sweeps"},
-    {"demo", "doctor"},
+    {"demo", "doctor", "testing"},
     {"cli"},
 ]
 # Within core: what knows nothing, and what builds on it.

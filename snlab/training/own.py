@@ -51,7 +51,7 @@ def import_named(modules: str | Sequence[str]) -> list[str]:
 
 
 def own_sources(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of the code that ``settings`` name: by ``class_path``, with dots, or as it is registered."""
+    """The digests of the code that ``settings`` name: by ``class_path``, with dots, or as registered."""
     found = sources({key: value for key, value in settings.items() if key not in ("sources", IMPORT)})
     for _, registry, value in _named(settings):
         if isinstance(value, str):
