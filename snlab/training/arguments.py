@@ -25,7 +25,15 @@ from snlab.core.resources import experiment, sweeps
 from snlab.tracking.wandb_mirror import WandbOptions
 from snlab.training.build import build_data, build_gan
 from snlab.training.measurements import MeasureOptions
-from snlab.training.own import IMPORT, check_class_paths, check_refused, gathered, import_named, own_sources
+from snlab.training.own import (
+    IMPORT,
+    check_class_paths,
+    check_refused,
+    gathered,
+    import_named,
+    own_sources,
+    why,
+)
 from snlab.training.parallel import SyncBatchNorm, cluster, strategy
 from snlab.training.sources import named
 from snlab.training.spelling import as_json, from_python, takes_null
@@ -173,7 +181,7 @@ class FitCLI(LightningCLI):
             # Of a class that class_path names; of a ValueError of that class, the parser tells as the cause.
             if not isinstance(error, MisconfigurationException) and error.__cause__ is None:
                 raise
-            raise UserError(" ".join(str(error.__cause__ or error).split())) from error
+            raise UserError(why(error)) from error
         self.datamodule, self.model = self.config_init["data"], self.config_init["model"]
         self.callbacks: list[Callback] = listed(self.config_init["trainer"]["callbacks"])
         if load:

@@ -91,6 +91,14 @@ def check_refused(message: str) -> None:
             _check_class_path(refused[1], registry, value)
 
 
+def why(error: BaseException) -> str:
+    """What the parser's failure to make an object says, in one line: of a class's own ValueError, that."""
+    tried = re.search(r"Union subtypes.*Errors:(.*)Given value type:", str(error), re.DOTALL)
+    if tried is not None:  # as a name, and then as a class
+        return " ".join(re.split(r"\n\s*- ", tried[1])[-1].split())
+    return " ".join(str(error.__cause__ or error).split())
+
+
 def _check_class_path(option: str, registry: Registry[Any], value: Mapping[str, Any]) -> None:
     name, given = value["class_path"], value.get("init_args") or {}
     found = attribute(name, f"{registry.kind} {name!r}")

@@ -39,7 +39,7 @@ def bright() -> DataSet:
     return DataSet("bright", torch.full((8, 1, 16, 16), 2.0), torch.zeros(8, 1, 16, 16))
 
 def labels() -> DataSet:
-    return DataSet("labels", torch.zeros(8, 2), torch.zeros(8, 2), train_labels=torch.full((8,), 9), classes=3)
+    return DataSet("labels", torch.zeros(8, 2), torch.zeros(8, 2), torch.full((8,), 9), classes=3)
 
 class Blind(Network):
     def __init__(self, latent_dim: int = 4) -> None:

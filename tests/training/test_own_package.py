@@ -112,14 +112,9 @@ def test_installed_its_own_tests_pass(installed, tmp_path):
 
 
 def test_a_run_of_it_that_was_stopped_goes_on(installed, tmp_path):
-    command = [
-        "-m",
-        "snlab",
-        "fit",
-        *SHORT,
-        "--resume",
-        *(f"--{key}={value}" for key, value in NAMES.items()),
-    ]
+    long = ("--generator_steps=300", "--checkpoint_every=10", "--resume")
+    named = (f"--{key}={value}" for key, value in NAMES.items())
+    command = ["-m", "snlab", "fit", *SHORT, *long, *named]
     log = tmp_path / "log"
     with log.open("w", encoding="utf-8") as file:
         first = subprocess.Popen(
