@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
+import shlex
+import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -11,10 +15,16 @@ import pytest
 import torch
 from torch import nn
 
+from snlab.cli import main
+from snlab.core.modules import PLUGINS
 from snlab.data import DATASETS
+from snlab.losses import LOSSES
 from snlab.networks import NETWORKS
 from snlab.nn.layers import raw_weight, weight_layers
 from snlab.normalizers import NORMALIZERS, normalizer
+from snlab.sweeps.check import check
+from snlab.sweeps.document import read_sweep
+from snlab.training.arguments import FitCLI
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,7 +35,7 @@ def blocks(path: Path, language: str) -> list[str]:
 
 def test_the_normalizer_of_the_guide_works(monkeypatch):
     monkeypatch.setattr(NORMALIZERS, "_factories", dict(NORMALIZERS._factories))
-    exec(blocks(ROOT / "docs/extending.md", "python")[0], {"__name__": "guide"})
+    exec(blocks(ROOT / "docs/extending.md", "python")[2], {"__name__": "guide"})
     chosen = normalizer("max_norm(limit=0.5)+spectral_norm")
     discriminator = chosen.attach(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1)))
     for layer in weight_layers(discriminator).values():
@@ -34,6 +44,51 @@ def test_the_normalizer_of_the_guide_works(monkeypatch):
     for layer in weight_layers(discriminator).values():
         norms = raw_weight(layer).detach().norm(dim=1)
         torch.testing.assert_close(norms, torch.full_like(norms, 0.5))
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """The guide's own module in the working directory, forgotten afterwards."""
+    (tmp_path / "mine.py").write_text(blocks(ROOT / "docs/extending.md", "python")[0], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for registry in (DATASETS, LOSSES, NETWORKS, NORMALIZERS):
+        monkeypatch.setattr(registry, "_factories", dict(registry._factories))
+    importlib.invalidate_caches()
+    yield "mine"
+    sys.modules.pop("mine", None)
+
+
+def test_each_way_in_of_the_guide_builds(mine, tmp_path, capsys):
+    text = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    shown = "".join(block for language, block in fenced if not language).replace("\\\n", " ")
+    fits = [line for line in shown.splitlines() if line.startswith("snlab fit ") and "mine" in line]
+    experiment, document = blocks(ROOT / "docs/extending.md", "yaml")
+    (tmp_path / "experiment.yaml").write_text(experiment, encoding="utf-8")
+    commands = [*(shlex.split(line)[2:] for line in fits), ["--config", "experiment.yaml"]]
+    assert len(commands) == 3
+    for command in commands:
+        cli = FitCLI(command)
+        cli.build()
+        used = {"mine.blobs", "mine.TwoLayers", "mine.soft_hinge"}
+        assert used <= cli.settings["sources"].keys() <= {*used, "mine.SmallLogits"}
+        assert cli.model.generator[0].out_features == 32
+    (tmp_path / "mine.yaml").write_text(document, encoding="utf-8")
+    check(read_sweep("mine.yaml"))
+    listing = shlex.split(next(line for line in shown.splitlines() if line.startswith("snlab list")))
+    assert main(listing[1:]) == 0
+    assert "small_logits(weight=0.1): The mean square" in capsys.readouterr().out
+
+
+def test_the_promises_of_the_guide_hold(mine):
+    exec(blocks(ROOT / "docs/extending.md", "python")[1], {"__name__": "guide"})
+    assert "mine" in sys.modules
+
+
+def test_the_entry_point_of_the_guide_is_that_of_the_plugins():
+    (block,) = blocks(ROOT / "docs/extending.md", "toml")
+    assert tomllib.loads(block) == {"project": {"entry-points": {PLUGINS: {"mine": "mine"}}}}
 
 
 def test_the_normalizers_that_are_shown_are_there_with_their_options():
