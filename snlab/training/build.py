@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -41,6 +42,8 @@ def build_data(
     found, own = _made(DATASETS, dataset)
     if own:
         check_dataset(found, own)
+        if found.load is not None:
+            found = replace(found, load=_checked(found.load, own))
     if found.train.dtype != torch.uint8 and (noise or scaling != "symmetric"):
         raise UserError(f"data.scaling and data.noise are of images; {found.name} has none in bytes")
     return DataModule(replace(found, scaling=scaling, noise=noise))
@@ -113,6 +116,17 @@ def build_gan(
             classes=architecture.classes,
             class_weights=architecture.class_weights,
         )
+
+
+def _checked(load: Callable[[], DataSet], own: str) -> Callable[[], DataSet]:
+    """``load`` of the user's own data set, which holds what it says once it is read."""
+
+    def checked() -> DataSet:
+        found = load()
+        check_dataset(found, own)
+        return found
+
+    return checked
 
 
 def _made(registry: Registry[T], value: str | T) -> tuple[T, str | None]:

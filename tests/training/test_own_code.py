@@ -38,6 +38,10 @@ def float64() -> DataSet:
 def bright() -> DataSet:
     return DataSet("bright", torch.full((8, 1, 16, 16), 2.0), torch.zeros(8, 1, 16, 16))
 
+def late() -> DataSet:
+    blank = torch.zeros(8, 2)
+    return DataSet("late", blank, blank, load=lambda: DataSet("late", blank / 0, blank))
+
 def labels() -> DataSet:
     return DataSet("labels", torch.zeros(8, 2), torch.zeros(8, 2), torch.full((8,), 9), classes=3)
 
@@ -298,6 +302,7 @@ MAPPING = '--config={"data": {"dataset": {"class_path": "%s", "init_args": {%s}}
             ["--data.dataset=bad_code.labels"],
             "data set bad_code.labels: train_labels of 3 classes are from 0 to",
         ),
+        ([*SMALL, "--data.dataset=bad_code.late"], "data set bad_code.late: train has values that are NaN"),
         (["--data.dataset={class_path: bad_code.labels}"], "train_labels of 3 classes are from 0 to 2, got"),
         (
             [*SMALL, "--model.network=bad_code.Blind"],
