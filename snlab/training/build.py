@@ -129,18 +129,18 @@ def _checked(load: Callable[[], DataSet], own: str) -> Callable[[], DataSet]:
     return checked
 
 
-def _made(registry: Registry[T], value: str | T) -> tuple[T, str | None]:
+def _made(registry: Registry[T], value: Any) -> tuple[T, str | None]:
     """What ``value`` names or is, and what errors call it where the user's own code made it."""
-    if not isinstance(value, str):
+    if isinstance(value, registry.of):
         return value, _own_name(registry, value)
-    made = registry.build(value)
+    made = registry.build(value)  # which refuses what is no name
     ((name, found),) = registry.factories(value)
     return made, None if ours(found) else f"{registry.kind} {name}"
 
 
 def _parts(value: str | Normalizer) -> list[tuple[Normalizer, str | None]]:
     """As ``_made``, of each part of a normalizer."""
-    if not isinstance(value, str):
+    if isinstance(value, Normalizer):
         parts = value.parts if isinstance(value, Composition) else [value]
         return [(part, _own_name(NORMALIZERS, part)) for part in parts]
     names = NORMALIZERS.factories(value)
