@@ -131,7 +131,7 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, of: type = object) -> None:
         self.kind = kind
-        self.of = of
+        self.of: type[Any] = of
         self._factories: dict[str, Callable[..., T]] = {}
         AFTER_FAILURE.append(self._forget)
 
