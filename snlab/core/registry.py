@@ -44,7 +44,10 @@ def parse(text: str, kind: str = "value") -> list[Spec]:
     try:
         return _terms(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise UserError(f"{kind} {text!r} does not read as name(option=value, ...), joined by +") from None
+        quotes = "; text such as a path goes in quotes" if "/" in text and not set("'\"") & set(text) else ""
+        raise UserError(
+            f"{kind} {text!r} does not read as name(option=value, ...), joined by +{quotes}"
+        ) from None
 
 
 def _terms(node: ast.expr) -> list[Spec]:
@@ -166,9 +169,10 @@ class Registry(Generic[T]):
         return [p.name for p in parameters if p.default is p.empty and p.kind not in gathered]
 
     def describe(self, name: str) -> str:
-        """The options with their defaults, and the first line of the docstring."""
+        """The options with their defaults, if they have any, and the first line of the docstring."""
         factory = self._factories[name]
-        options = ", ".join(f"{key}={_write(value)}" for key, value in self._defaults(name).items())
+        defaults = [f"{key}={_write(value)}" for key, value in self._defaults(name).items()]
+        options = ", ".join([*(f"{key}=..." for key in self.required(name)), *defaults])
         summary = (inspect.getdoc(factory) or "").split("\n", 1)[0]
         return f"{name}({options}): {summary}" if options else f"{name}: {summary}"
 

@@ -46,7 +46,8 @@ def build_data(
             found = replace(found, load=_checked(found.load, own))
     if found.train.dtype != torch.uint8 and (noise or scaling != "symmetric"):
         raise UserError(f"data.scaling and data.noise are of images; {found.name} has none in bytes")
-    return DataModule(replace(found, scaling=scaling, noise=noise))
+    changes: dict[str, Any] = {"scaling": scaling} if scaling != "symmetric" else {}
+    return DataModule(replace(found, noise=noise or found.noise, **changes))
 
 
 def build_gan(

@@ -28,10 +28,13 @@ def bare_calls(text: str) -> list[int]:
         words = {keyword.arg for keyword in node.keywords}
         modes = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
         text_mode = name in ("read_text", "write_text") or (
-            name in ("open", "fdopen", "NamedTemporaryFile") and not any("b" in mode for mode in modes)
+            name in ("open", "fdopen") and not any("b" in mode for mode in modes)
         )
-        descriptor = isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", None) == "os"
-        if text_mode and not descriptor and "encoding" not in words:
+        binary = isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") in (
+            "os",
+            "Image",
+        )
+        if text_mode and not binary and "encoding" not in words:
             found.append(node.lineno)
     return found
 

@@ -65,6 +65,7 @@ def test_several_are_built_in_order():
         ("rich(size=-1)", "thing rich(size=-1): size wants 0 or more, got -1"),
         ("rich(size=)", "does not read as"),
         ("rich(3)", "does not read as"),
+        ("rich(kind=my/own)", "text such as a path goes in quotes"),
         ("rich(size=1)*plain", "does not read as"),
         ("rich(**{'size': 1})", "does not read as"),
         ("rich(size=open('x'))", "does not read as"),
