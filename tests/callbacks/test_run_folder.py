@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -335,39 +336,16 @@ def test_of_two_processes_one_writes(tmp_path):
     assert run.series("sigma/exact/0")[0] == [3, 6]
 
 
-GUIDE = """
-import torch
-from pytorch_lightning import Trainer
-
-from snlab import RunFolder
-from snlab.callbacks.probe import Probe
-from snlab.callbacks.ratio import Ratio
-from snlab.callbacks.sigma import Sigma
-from snlab.callbacks.throughput import Throughput
-
-n = len(heldout_images)
-probe = Probe(train_images[:n], heldout_images, torch.randn(n, latent_dim), torch.rand(n))
-trainer = Trainer(
-    max_epochs=-1,
-    logger=RunFolder(
-        "runs",
-        dataset="my_faces",
-        normalizer="spectral_norm",
-        loss="hinge",
-        seed=0,
-        generator_steps=100,
-    ),
-    callbacks=[Sigma(probe), Ratio(probe, every=0.1), Throughput(every=50)],
-)
-trainer.fit(my_gan, my_loader)
-"""
+GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
 def test_the_guides_lines_leave_a_run_that_a_table_reads(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     points = probe()
     here = {"train_images": points.train, "heldout_images": points.heldout, "latent_dim": 2}
-    exec(GUIDE, {**here, "my_gan": CriticFirst(), "my_loader": loader()})
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (lines,) = [block for block in blocks if "RunFolder(" in block]
+    exec(lines, {**here, "my_gan": CriticFirst(), "my_loader": loader()})
     (run,) = collect("runs").runs
     assert run.outcome == "finished"
     assert run.series("sigma/exact/0")[0] == list(range(1, 101))
