@@ -15,10 +15,11 @@ from snlab.core.resources import headline, sweeps
 from snlab.networks import NETWORKS, Network
 from snlab.networks.resnet import ResNet
 from snlab.networks.standard_cnn import StandardCNN
-from snlab.sweeps.check import PREVIEWED, Planned, check, mirrored, quiet
-from snlab.sweeps.document import read_sweep
+from snlab.sweeps.check import PREVIEWED, Planned, check, mirrored, plan, quiet
+from snlab.sweeps.document import Sweep, read_sweep
 from snlab.training.arguments import FitCLI
 from snlab.training.asked import leaves
+from snlab.training.claim import Claim
 
 pytestmark = pytest.mark.slow
 
@@ -73,39 +74,60 @@ def test_every_value_of_it_builds_and_logs_the_metric(name, narrow):
 
 
 @functools.cache
-def cells(name: str) -> list[Planned]:
-    """Trials that have every value of every parameter, and so, in a grid, each next to another: not all."""
+def cells(name: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Configurations that have every value of every parameter, each with the settings of its run.
+
+    In a grid some two of them differ in each pair of neighbouring values alone; of a search, the first draws.
+    """
     sweep = read_sweep(name)
-    every = itertools.islice(sweep.configurations(), sweep.count or PREVIEWED)
+    every = (
+        sweep.configurations()
+        if sweep.method == "grid"
+        else itertools.islice(sweep.configurations(), PREVIEWED)
+    )
     seen: set[str] = set()
     found = []
     with quiet():
         for configuration in every:
             values = {f"{key}={value}" for key, value in configuration.items()}
             if not values <= seen:
-                found.append(Planned.of(sweep, configuration, Path("runs")))
+                found.append((configuration, FitCLI(as_wandb_passes(sweep, configuration)).settings))
             seen |= values
     return found
+
+
+def as_wandb_passes(sweep: Sweep, configuration: dict[str, Any]) -> list[str]:
+    given = {key: {"value": value} for key, value in configuration.items()}
+    macros = create_sweep_command_args({"args": given})  # W&B's own spelling of ${args}
+    return [w for word in sweep.command for w in (macros["args"] if word == "${args}" else [word])]
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_value_is_a_run_of_its_own_as_wandb_would_pass_it(name):
     sweep = read_sweep(name)
-    trials = cells(name)
-    assert len({trial.identity for trial in trials}) == len(trials) > 1
-    for trial in trials:
-        given = {key: {"value": value} for key, value in trial.configuration.items()}
-        macros = create_sweep_command_args({"args": given})  # W&B's own spelling of ${args}
-        words = [w for word in sweep.command for w in (macros["args"] if word == "${args}" else [word])]
-        start = len(mirrored(sweep))  # what is W&B's affair, and may be said otherwise by the file
-        assert trial.arguments[start : start + len(words)] == words
-        settings = FitCLI(words).settings
-        for key, value in trial.configuration.items():
+    assert len({Claim.of(settings).identity for _, settings in cells(name)}) == len(cells(name)) > 1
+    for configuration, settings in cells(name):
+        assert sweep.arguments(configuration) == as_wandb_passes(sweep, configuration)
+        for key, value in configuration.items():
             if key == "config" and isinstance(value, str):
                 assert settings["data"] == FitCLI([f"--config={value}"]).settings["data"]
             else:
                 asked = dict(leaves(value if key == "config" else {key: value}))
                 assert {path: at(settings, path) for path in asked} == asked
+
+
+@pytest.mark.parametrize("name", ["demo", "table7_fashion_mnist", "gradient_penalty_weight"])
+def test_a_planned_trial_is_one_that_wandb_would_pass(name, tmp_path: Path):
+    """What is W&B's affair stands before it, and may be said otherwise by the file."""
+    sweep = read_sweep(name)
+    trials = plan(sweep, tmp_path)
+    assert len({trial.folder for trial in trials}) == len(trials)
+    if sweep.method == "grid":  # of draws, two may be one run
+        assert len(trials) == sweep.count
+    start = len(mirrored(sweep))
+    for trial in trials:
+        words = as_wandb_passes(sweep, trial.configuration)
+        assert trial.arguments[start : start + len(words)] == words
 
 
 def at(settings, key: str):
@@ -212,7 +234,7 @@ def test_the_weights_are_those_of_tables_7_and_8(sweep, data, rows):
 
 def test_the_cnn_and_the_resnet_of_table_7_are_each_trained_as_where_they_come_from():
     """Table 2's WGAN-GP at setting A; and Gulrajani et al. 2017 (footnote 9)."""
-    rows = [FitCLI(trial.arguments).settings for trial in cells("table7")]
+    rows = [settings for _, settings in cells("table7")]
     for row in rows:
         model, data = row["model"], row["data"]
         assert (model["loss"], model["batch_size"], row["generator_steps"]) == ("wasserstein", 64, 100_000)
@@ -259,12 +281,11 @@ def test_full_size_is_the_paper_s_protocol(sweep):
 
 @pytest.mark.parametrize("twin", sorted({*PAPERS.values(), "table2_seeds_fashion_mnist"}))
 def test_a_twin_is_small(twin):
-    """Fashion-MNIST at 16 x 16, every network at a quarter of its width, 1,000 updates or more."""
-    for trial in cells(twin):
-        settings = FitCLI(trial.arguments).settings
+    """Fashion-MNIST at 16 x 16, every network at a quarter of its width; 1,000 updates for Table 2."""
+    for _, settings in cells(twin):
         assert settings["data"]["dataset"] == "fashion_mnist(size=16)"
         assert parse(settings["model"]["network"])[0].options["width"] == 0.25
-        assert settings["generator_steps"] >= 1000
+        assert settings["generator_steps"] >= (1000 if twin.startswith("table2") else 500)
 
 
 def test_the_second_seed_s_first_runs_are_those_of_table_2():
