@@ -138,6 +138,8 @@ def _described(kind: str) -> list[str]:
 def data_list(_: argparse.Namespace) -> int:
     from snlab.data.command import listed
 
+    with plain_messages():
+        import_plugins()
     print("\n".join(listed()))
     return 0
 
@@ -145,6 +147,8 @@ def data_list(_: argparse.Namespace) -> int:
 def data_fetch(options: argparse.Namespace) -> int:
     from snlab.data.command import fetch
 
+    with plain_messages():
+        import_plugins()
     print(fetch(options.name))
     return 0
 
@@ -313,10 +317,13 @@ def _parser() -> Parser:
 def _data(parser: Parser) -> None:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     text = "What is here, where, how many, and the sha256 of what was converted."
-    commands.add_parser("list", help=text, description=text).set_defaults(run=data_list)
+    one = commands.add_parser("list", help=text, description=text)
+    _imports(one)
+    one.set_defaults(run=data_list)
     text = "Download, verify and convert a data set, once."
     one = commands.add_parser("fetch", help=text, description=text)
     one.add_argument("name", help='with its options, as in "stl10(size=96)"; snlab list datasets names all')
+    _imports(one)
     one.set_defaults(run=data_fetch)
 
 

@@ -88,7 +88,7 @@ class Source:
             get = self.by_hand or f"snlab data fetch {self.name} downloads it; without a network,"
             raise UserError(
                 f"{self.name} is {here}: {get} put {', '.join(lacking)} into {self.folder} "
-                f"({DATA} names another folder than {data_folder()})"
+                f"({DATA} moves {data_folder()})"
             )
 
     def get(self) -> None:

@@ -142,6 +142,19 @@ def test_the_list_has_a_users_own_too(place, monkeypatch, capsys):
     assert found["broken"][DIGEST] == "no such file"
 
 
+def test_the_list_imports_what_it_is_told(place, tmp_path, monkeypatch, capsys):
+    (tmp_path / "own_points.py").write_text(
+        "import torch\nfrom snlab.data import DATASETS, DataSet\n\n@DATASETS.register('own_points')\n"
+        "def own_points() -> DataSet:\n    return DataSet('own', torch.zeros(5, 2), torch.zeros(1, 2))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(DATASETS, "_factories", dict(DATASETS._factories))
+    assert main(["data", "list", "--import", "own_points"]) == 0
+    assert rows(capsys.readouterr().out)["own_points"]["train"] == "5"
+    assert main(["data", "list", "--import", "own_point"]) == 2
+    assert "No module named 'own_point'" in capsys.readouterr().err
+
+
 # ---- snlab data fetch -----------------------------------------------------------------------------------
 
 
