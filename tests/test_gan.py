@@ -21,20 +21,13 @@ from snlab.networks import NETWORKS
 from snlab.nn.layers import raw_weight, weight_layers
 from snlab.normalizers import normalizer
 from snlab.training.build import build_gan
+from tests.trainers import quiet
 
 STEPS = 3
 
 
 def train(gan: GAN, steps: int, dataset: str = "digits") -> Trainer:
-    trainer = Trainer(
-        max_steps=steps,
-        max_epochs=-1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet(steps)
     data = DataModule(DATASETS.build(dataset))
     trainer.fit(gan, data)
     return trainer

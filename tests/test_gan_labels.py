@@ -5,27 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import Trainer
 from torch import Tensor
 
 from snlab.core.errors import UserError
 from snlab.data.module import DataModule
 from snlab.gan import GAN
 from snlab.training.build import build_data, build_gan
+from tests.trainers import quiet
 
 CLASSIFIER = "resnet(conditional=auxiliary_classifier, width=0.03, class_weight_d=2, class_weight_g=0.25)"
 
 
 def one_update(gan: GAN, data: DataModule) -> None:
-    trainer = Trainer(
-        max_steps=1,
-        max_epochs=-1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet(1)
     trainer.fit(gan, data)
 
 

@@ -94,8 +94,9 @@ def check_refused(message: str) -> None:
 def why(error: BaseException) -> str:
     """What the parser's failure to make an object says, in one line: of a class's own ValueError, that."""
     tried = re.search(r"Union subtypes.*Errors:(.*)Given value type:", str(error), re.DOTALL)
-    if tried is not None:  # as a name, and then as a class
-        return " ".join(re.split(r"\n\s*- ", tried[1])[-1].split())
+    if tried is not None:  # as a name, as a class, as none
+        each = [" ".join(reason.split()) for reason in re.split(r"\n\s*- ", tried[1])[1:]]
+        return next((reason for reason in reversed(each) if not reason.startswith("Expected a ")), each[-1])
     return " ".join(str(error.__cause__ or error).split())
 
 

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
 from snlab.data import DATASETS
@@ -12,6 +11,7 @@ from snlab.data.module import DataModule
 from snlab.nn.evaluation import evaluating
 from snlab.normalizers import normalizer
 from snlab.training.build import build_gan
+from tests.trainers import quiet
 
 
 def convolutions(text: str = "batch_norm") -> nn.Module:
@@ -90,15 +90,7 @@ def test_a_run_passes_real_and_fake_apart():
     gan.discriminator.activation1.batch_norm.register_forward_hook(
         lambda layer, args, out: seen.append(out.detach().clone())
     )
-    trainer = Trainer(
-        max_steps=1,
-        max_epochs=-1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet(1)
     trainer.fit(gan, DataModule(DATASETS.build("mixture(kind=ring)")))
     assert [len(scaled) for scaled in seen] == [6, 6, 6, 6, 10]
     assert all(scaled.mean(0).abs().max() < 0.05 for scaled in seen)  # the bias has hardly moved from 0

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback
 
 from snlab.cli import main
 from snlab.data import DATASETS, stored
@@ -21,6 +21,7 @@ from snlab.data.dataset import DataSet
 from snlab.data.stored import Part, Stored
 from snlab.training.build import build_gan
 from tests.comparing import assert_equal, assert_same, last_checkpoint, rows, whole_and_resumed
+from tests.trainers import quiet
 
 RUN = ("--generator_steps", "4", "--checkpoint_every", "2", "--measure.fidelity", "none")
 CASES = {
@@ -147,16 +148,7 @@ def test_mapped_images_cost_at_most_a_tenth_more_than_images_in_memory(tmp_path,
     assert mapped.mapped
     assert torch.equal(mapped.train, images)
     clock = Clock()
-    trainer = Trainer(
-        max_steps=2 * TURN * TURNS,
-        max_epochs=-1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[clock],
-    )
+    trainer = quiet(2 * TURN * TURNS, callbacks=[clock])
     gan = build_gan([3, 32, 32], network="standard_cnn(width=0.125)", batch_size=32)
     trainer.fit(gan, Turns(replace(mapped, train=images, mapped=False), mapped.to("cpu")))
     turns = (
