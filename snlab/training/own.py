@@ -95,8 +95,9 @@ def why(error: BaseException) -> str:
     """What the parser's failure to make an object says, in one line: of a class's own ValueError, that."""
     tried = re.search(r"Union subtypes.*Errors:(.*)Given value type:", str(error), re.DOTALL)
     if tried is not None:  # as a name, as a class, as none
-        each = [" ".join(reason.split()) for reason in re.split(r"\n\s*- ", tried[1])[1:]]
-        return next((reason for reason in reversed(each) if not reason.startswith("Expected a ")), each[-1])
+        each = [" ".join(reason.split()) for reason in re.split(r"\n {2}- ", tried[1])[1:]]
+        other_kinds = ("Expected a ", "Not a valid subclass ")
+        return next((reason for reason in each if not reason.startswith(other_kinds)), each[-1])
     return " ".join(str(error.__cause__ or error).split())
 
 
