@@ -290,6 +290,7 @@ def test_hyperparameters_that_contradict_are_told_and_nothing_is_written(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_tables_figures_and_the_page_read_it_beside_ours(fit, tmp_path, capsys):
     runs = tmp_path / "runs"
     small = ("--model.network", "mlp(width=8)", "--generator_steps", "10", "--measure.every", "5")

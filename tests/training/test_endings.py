@@ -14,6 +14,8 @@ from snlab.training.arguments import FitCLI
 from snlab.training.fit import claim
 from tests.comparing import assert_equal, rows
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("--generator_steps", "6", "--measure.every", "2", "--measure.fidelity", "none")
 
 
