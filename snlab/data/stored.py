@@ -104,6 +104,11 @@ class Stored:
             mapped=train.nbytes >= MAPPED_FROM,
         )
 
+    def check(self) -> None:
+        """UserError where neither the arrays nor what they are made from is here; neither is read."""
+        if self.meta() is None and self.source is not None:
+            self.source.check()
+
     def load(self) -> DataSet:
         """Map the arrays to memory; the first time, or where they are damaged, convert the source files."""
         meta = self.whole()

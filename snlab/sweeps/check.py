@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, get_args
 
 from jsonargparse import ArgumentParser
 
+from snlab.callbacks.measurement import Measurement
 from snlab.core.errors import UserError, nearest
 from snlab.core.messages import plain_messages
 from snlab.sweeps.command_line import ARGUMENTS, refuse_option
@@ -20,7 +22,7 @@ from snlab.sweeps.reading import shown
 from snlab.training.arguments import FitCLI
 from snlab.training.asked import CONFIG, check_asked, is_mapping, leaves, settings_of, within
 from snlab.training.claim import Claim
-from snlab.training.measurements import MeasureOptions, measurements
+from snlab.training.measurements import MeasureOptions, check_weights, measurements
 from snlab.training.trainer_options import check_monitors
 
 PREVIEWED = 12  # draws of an endless search that are tried out, and shown
@@ -34,6 +36,7 @@ class Planned:
     arguments: list[str]
     identity: str
     folder: Path
+    wants: str = ""  # its data and measurements, alike in trials that want the same files of a machine
 
     @classmethod
     def of(cls, sweep: Sweep, configuration: Mapping[str, Any], root: Path) -> Planned:
@@ -51,7 +54,8 @@ class Planned:
             settings = FitCLI(words).settings
             check_asked(words, settings, configuration)
             claim = Claim.of(settings)
-        return cls(dict(configuration), words, claim.identity, claim.folder)
+        wants = json.dumps([settings["data"], settings["measure"]], sort_keys=True, default=str)
+        return cls(dict(configuration), words, claim.identity, claim.folder, wants)
 
 
 def mirrored(sweep: Sweep) -> list[str]:
@@ -89,8 +93,22 @@ def total(sweep: Sweep, planned: Sequence[Planned]) -> int | None:
     return len(planned)
 
 
+def check_files(trials: Iterable[Planned]) -> None:
+    """UserError where data or published weights that a trial wants are not on this machine; reads no data."""
+    with quiet():
+        for trial in {trial.wants: trial for trial in trials}.values():
+            cli = FitCLI(trial.arguments)
+            cli.build(load=False)
+            if cli.datamodule.dataset.stored is not None:
+                cli.datamodule.dataset.stored.check()
+            check_weights(_measurements(cli))
+
+
 def check(sweep: Sweep) -> None:
-    """UserError, in one line that begins with the file, unless every run of the sweep could be built."""
+    """UserError, in one line that begins with the file, unless every run of the sweep could be built.
+
+    Known by their shapes, data and published weights need not be here: ``check_files`` looks for them.
+    """
     try:
         with quiet():
             _check(sweep)
@@ -196,11 +214,13 @@ def _logged(
     identity = Claim.of({**settings, "seed_everything": 0}).identity
     if identity not in built:  # seeds share everything that could be wrong
         cli.build(load=False)  # the data of a sweep may be on another machine
-        options = MeasureOptions(**settings["measure"])
-        found = measurements(options, cli.model, cli.datamodule.dataset, 0)
-        built[identity] = set[str]().union(*(m.logs(cli.model) for m in found))
+        built[identity] = set[str]().union(*(m.logs(cli.model) for m in _measurements(cli)))
         check_monitors(cli.callbacks, built[identity])
     return built[identity]
+
+
+def _measurements(cli: FitCLI) -> list[Measurement]:
+    return measurements(MeasureOptions(**cli.settings["measure"]), cli.model, cli.datamodule.dataset, 0)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from snlab.core.errors import INTERRUPTED, REQUEUE, UserError
-from snlab.sweeps.check import Planned, check, plan, quiet, total
+from snlab.sweeps.check import Planned, check, check_files, plan, quiet, total
 from snlab.sweeps.command_line import with_words
 from snlab.sweeps.cost import estimate
 from snlab.sweeps.display import SweepDisplay, best_of, duration
@@ -159,6 +159,7 @@ def _study(found: Sweep, options: SweepOptions) -> Study:
     count = total(found, trials)
     if count is None:
         raise UserError(f"{found.path}: a {found.method} search without run_cap never ends; add run_cap: N")
+    check_files(trial for trial in trials if _state(trial) != "over")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

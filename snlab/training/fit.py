@@ -10,7 +10,6 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from snlab.callbacks.checkpoint import Checkpoint
-from snlab.callbacks.fidelity import Fidelity
 from snlab.callbacks.losses import Diverged
 from snlab.callbacks.measurement import AfterMeasurements
 from snlab.callbacks.progress import ProgressReport
@@ -40,7 +39,7 @@ from snlab.tracking.wandb_mirror import WandbMirror, WandbOptions, replay
 from snlab.training.arguments import FitCLI
 from snlab.training.asked import check_asked
 from snlab.training.claim import Claim
-from snlab.training.measurements import MeasureOptions, measurements
+from snlab.training.measurements import MeasureOptions, check_weights, measurements
 from snlab.training.parallel import end_with_launcher, leading, speak_by_rank
 from snlab.training.trainer_options import check_monitors, seconds
 
@@ -120,9 +119,7 @@ def _callbacks(cli: FitCLI, place: Claim) -> list[Callback]:
         cli.settings["seed_everything"],
     )
     check_monitors(cli.callbacks, set[str]().union(*(m.logs(cli.model) for m in measured)))
-    for measurement in measured:
-        if isinstance(measurement, Fidelity):
-            measurement.extractor.check()
+    check_weights(measured)
     stop = StopOnSignal(checkpoint, seconds(cli.settings["trainer"]["max_time"]))
     return [*measured, AfterMeasurements(cli.callbacks, measured), ProgressReport(), checkpoint, stop]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,6 +70,13 @@ def measurements(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int)
         ),
         Throughput(options.every),  # last: it counts the seconds of the others
     ]
+
+
+def check_weights(found: Iterable[Measurement]) -> None:
+    """UserError where published weights that a measurement wants are not here, or are something else."""
+    for measurement in found:
+        if isinstance(measurement, Fidelity):
+            measurement.extractor.check()
 
 
 def _check(options: MeasureOptions, dataset: DataSet) -> None:

@@ -317,21 +317,35 @@ def test_a_run_converts_by_itself_says_so_and_trains(
     assert "finished at generator step 1" in out
 
 
-@pytest.mark.slow
-def test_a_sweep_is_checked_without_the_files(place, tmp_path: Path, capsys):
-    path = tmp_path / "sweep.yaml"
-    sweep = {
+def sweep(path: Path, values: list[str], *words: str) -> list[str]:
+    """The words after ``snlab`` that run a sweep over data sets, written to ``path``/sweep.yaml."""
+    document = {
         "method": "grid",
         "metric": {"name": "loss/discriminator", "goal": "minimize"},
-        "parameters": {"data.dataset": {"values": ["cifar10", "svhn"]}},
+        "parameters": {"data.dataset": {"values": values}},
         "command": [
             *("snlab", "fit", "--model.network=standard_cnn(width=0.125)", "--model.batch_size=4"),
-            *("--generator_steps=9", "--measure.fidelity=none", "--measure.probe_size=8", "${args}"),
+            *("--generator_steps=9", "--measure.fidelity=none", "--measure.probe_size=8", *words, "${args}"),
         ],
     }
-    path.write_text(yaml.safe_dump(sweep), encoding="utf-8")
-    assert main(["sweep", str(path), "--dry-run", "--workers=1", f"--runs={tmp_path / 'runs'}"]) == 0
+    (path / "sweep.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    return ["sweep", str(path / "sweep.yaml"), "--workers=1", f"--runs={path / 'runs'}"]
+
+
+@pytest.mark.slow
+def test_a_sweep_is_checked_without_the_files(place, tmp_path: Path, capsys):
+    assert main([*sweep(tmp_path, ["cifar10", "svhn"]), "--dry-run"]) == 0
     assert "2 runs, 2 to do" in capsys.readouterr().out
     assert not (tmp_path / "runs").exists()
     assert not place.exists()
     assert not (place.parent / "cache").exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_begins_only_with_the_files_that_its_runs_want(place, tmp_path: Path, capsys):
+    assert main(sweep(tmp_path, ["digits", "cifar10"])) == 2
+    assert "cifar10 is not here: snlab data fetch cifar10" in capsys.readouterr().err
+    weights = ("--measure.fidelity=inception", "--measure.inception_weights=none.pth")
+    assert main(sweep(tmp_path, ["photos(size=16)"], *weights)) == 2
+    assert "no Inception weights at none.pth" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
