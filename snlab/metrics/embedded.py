@@ -160,6 +160,7 @@ def _cached(path: Path, train: Callable[[], bytes]) -> bytes:
             write_atomically(path, weights)
             write_atomically(path.with_suffix(".sha256"), hashlib.sha256(weights).hexdigest() + "\n")
     except (OSError, NotImplementedError) as error:  # the second: a file system without locks
+        # The cache saves time and no more: a run whose weights cannot be kept has the same ones.
         log.warning("cannot keep weights in %s (%s): going on without", path.parent, error)
         weights = weights or train()
     return weights
