@@ -15,8 +15,8 @@ class Throughput(Measurement):
     """Logs training speed, measurements left out, and the measurements' share of wall time.
 
     ``time/images_per_second`` counts the real images that pass discriminator updates, of a module that tells
-    its ``batch_size`` (and ``n_dis``, where that is not 1). Stands after every
-    other measurement, so that theirs of this step are counted.
+    its ``batch_size`` (and ``n_dis``, where that is not 1). Stands after every other measurement, so that
+    theirs of this step are counted.
     """
 
     def __init__(self, every: float = 0.01) -> None:
@@ -40,9 +40,7 @@ class Throughput(Measurement):
         steps = (step - self._last_step) / training
         self.elapsed = self._before + wall
         self._last, self._last_step, self._last_measuring = now, step, measuring
-        seen = float(
-            getattr(module, "n_dis", 1) * getattr(module, "batch_size", 0)
-        )  # images a generator update
+        seen = float(getattr(module, "n_dis", 1) * getattr(module, "batch_size", 0))  # a generator update
         return {
             names.GENERATOR_STEPS_PER_SECOND: steps,
             **({names.IMAGES_PER_SECOND: steps * seen} if seen else {}),

@@ -85,6 +85,13 @@ def test_the_options_reach_the_data_and_loading_keeps_them():
     assert (loading.loaded().scaling, loading.loaded().noise) == ("released", True)
 
 
+def test_a_data_set_s_own_stand_unless_others_are_asked_for():
+    own = grey(3, scaling="released", noise=True)
+    assert (build_data(own).dataset.scaling, build_data(own).dataset.noise) == ("released", True)
+    asked = build_data(grey(3), scaling="released").dataset
+    assert (asked.scaling, asked.noise) == ("released", False)
+
+
 def test_vectors_have_neither():
     for options in ({"noise": True}, {"scaling": "released"}):
         with pytest.raises(UserError, match="mixture has none in bytes"):
