@@ -81,6 +81,44 @@ def test_each_way_in_of_the_guide_builds(mine, tmp_path, capsys):
     assert "small_logits(weight=0.1): The mean square" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_the_sweep_of_the_guide_is_planned(mine, tmp_path, capsys):
+    text = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(blocks(ROOT / "docs/extending.md", "yaml")[1], encoding="utf-8")
+    (line,) = re.findall(r"^snlab (sweep mine\.yaml .*)$", text, re.MULTILINE)
+    assert main([*shlex.split(line), "--dry-run"]) == 0
+    assert "9 runs, 9 to do" in capsys.readouterr().out
+
+
+def test_the_callback_of_the_guide_is_built():
+    text = (ROOT / "docs/extending.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    (line,) = re.findall(r"^snlab fit (.*EarlyStopping.*)$", text, re.MULTILINE)
+    cli = FitCLI(shlex.split(line))
+    cli.build()
+    (stopping,) = cli.callbacks
+    assert (type(stopping).__name__, stopping.monitor, stopping.patience) == (
+        "EarlyStopping",
+        "fid/embedded-digits",
+        5,
+    )
+
+
+def test_the_diagnostics_of_the_guide_are_functions():
+    (lines,) = [b for b in blocks(ROOT / "docs/extending.md", "python") if "f_heldout, f_fake" in b]
+    images = torch.randn(4, 1, 8, 8)
+    discriminator = nn.Sequential(nn.Flatten(), nn.Linear(64, 1), nn.Flatten(0))
+    logits = {name: torch.randn(64) for name in ("f_train", "f_heldout", "f_fake")}
+    shown = lines.replace("sigma(discriminator", "found = sigma(discriminator").replace(
+        "ratio(f_train", "found |= ratio(f_train"
+    )
+    given = {"discriminator": discriminator, "images": images, **logits}
+    exec(shown, given)
+    largest = torch.linalg.svdvals(discriminator[1].weight.detach().double())[0].item()
+    assert given["found"]["sigma/exact/1"] == pytest.approx(largest)
+    mass = logits["f_fake"].double().exp().mean().log().item()
+    assert given["found"]["ratio/log_mass_fake"] == pytest.approx(mass)
+
+
 def test_the_promises_of_the_guide_hold(mine):
     exec(blocks(ROOT / "docs/extending.md", "python")[1], {"__name__": "guide"})
     assert "mine" in sys.modules
