@@ -1,0 +1,311 @@
+"""The papers' tables as data: the one reader of ``experiments/papers/*.yaml``, which checks what it reads.
+
+A score's source is its table and its row; a row says which runs are the same experiment.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import yaml
+
+from snlab.core import names
+from snlab.core.errors import UserError, nearest
+from snlab.core.registry import parse
+from snlab.core.resources import papers as files
+
+T = TypeVar("T")
+
+
+class Metric(NamedTuple):
+    """A score that papers print: ``better`` is 1 where more is better; decimals of its mean and its std."""
+
+    header: str
+    better: Literal[-1, 1]
+    decimals: tuple[int, int]
+
+
+METRICS = {
+    names.INCEPTION_SCORE: Metric("inception score", 1, (2, 2)),
+    names.FID: Metric("FID", -1, (1, 2)),
+    names.KID: Metric("KID", -1, (4, 4)),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score as a paper prints it; ``std`` None where it prints none."""
+
+    mean: float
+    std: float | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Adam's learning rate and decay rates, and discriminator updates a generator update."""
+
+    lr: float
+    beta1: float
+    beta2: float
+    n_dis: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run must have to stand in a row.
+
+    Args:
+        networks: the network by the data set's key in the table; under "" that of every other.
+        normalizer: by registered names; an option that is not written is at its default.
+        loss: likewise.
+        settings: names of the paper's settings, of which the best is shown.
+        updates: generator updates, in multiples of the table's.
+        options: the other settings of a configuration that count, by dotted name.
+    """
+
+    networks: Mapping[str, str]
+    normalizer: str
+    loss: str
+    settings: tuple[str, ...]
+    updates: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One row: ``wanted`` None where there is nothing to run, ``scores`` by data set and metric."""
+
+    method: str
+    scores: Mapping[str, Mapping[str, Score]]
+    section: str = ""
+    note: str = ""
+    wanted: Wanted | None = None
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One table; ``datasets`` has a data set of ours for each key of the scores, the main one first."""
+
+    name: str
+    paper: str
+    source: str
+    title: str
+    protocol: str
+    generator_updates: int
+    datasets: Mapping[str, str]
+    settings: Mapping[str, Setting]
+    rows: tuple[PaperRow, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> list[str]:
+        """The scores that it prints, in the order of METRICS."""
+        printed = {name for row in self.rows for scores in row.scores.values() for name in scores}
+        return [name for name in METRICS if name in printed]
+
+    def source_of(self, row: PaperRow) -> str:
+        """Where a row's scores stand: paper, table, row."""
+        return f"{self.paper}, {self.source}, row {', '.join(filter(None, (row.section, row.method)))!r}"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One paper's tables, by name."""
+
+    name: str
+    cited: str  # authors and year, in short
+    title: str
+    authors: str
+    arxiv: str
+    tables: Mapping[str, PaperTable]
+
+
+def papers() -> dict[str, Path]:
+    """The file of every paper by its name."""
+    return files()
+
+
+def paper(name: str) -> Paper:
+    """The paper of that name; UserError for an unknown one, or for a file that is not as it should be."""
+    known = papers()
+    if name not in known:
+        raise UserError(f"unknown paper {name!r}; {nearest(name, known)}")
+    return read_paper(known[name])
+
+
+def paper_table(name: str) -> PaperTable:
+    """The table of the name PAPER/TABLE; UserError for an unknown one."""
+    first, _, second = name.partition("/")
+    tables = {f"{first}/{table}": found for table, found in paper(first).tables.items()}
+    if name not in tables:
+        raise UserError(f"unknown table {second!r} of {first}; {nearest(name, tables)}")
+    return tables[name]
+
+
+def table_names() -> list[str]:
+    """Every table of every paper, as PAPER/TABLE."""
+    return [f"{name}/{table}" for name in papers() for table in paper(name).tables]
+
+
+# ---- reading ---------------------------------------------------------------------------------------------
+
+
+def read_paper(path: Path) -> Paper:
+    """One file; UserError with one line that says what is wrong, and where in the file."""
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from error
+    try:
+        return _paper(path.stem, loaded)
+    except _WrongError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+class _WrongError(Exception):
+    """What is wrong, after where."""
+
+
+def _paper(name: str, loaded: Any) -> Paper:
+    got = _mapping(loaded, "the file", {"paper", "title", "authors", "arxiv", "settings", "tables"})
+    settings = {
+        key: _setting(value, f"settings.{key}") for key, value in _named(got["settings"], "settings").items()
+    }
+    text = {key: _text(got[key], key) for key in ("paper", "title", "authors", "arxiv")}
+    tables = {
+        key: _table(key, value, text["paper"], settings)
+        for key, value in _named(got["tables"], "tables").items()
+    }
+    return Paper(name, text["paper"], text["title"], text["authors"], text["arxiv"], tables)
+
+
+def _setting(value: Any, where: str) -> Setting:
+    got = _mapping(value, where, {"lr", "beta1", "beta2", "n_dis"})
+    lr, beta1, beta2 = (_number(got[key], f"{where}.{key}") for key in ("lr", "beta1", "beta2"))
+    return Setting(lr, beta1, beta2, _count(got["n_dis"], f"{where}.n_dis"))
+
+
+def _table(name: str, value: Any, cited: str, settings: Mapping[str, Setting]) -> PaperTable:
+    where = f"tables.{name}"
+    wanted = {"source", "title", "protocol", "generator_updates", "datasets", "rows"}
+    got = _mapping(value, where, wanted, {"notes"})
+    sets = _named(got["datasets"], f"{where}.datasets")
+    datasets = {key: _spec(spec, f"{where}.datasets.{key}") for key, spec in sets.items()}
+    return PaperTable(
+        name=name,
+        paper=cited,
+        source=_text(got["source"], f"{where}.source"),
+        title=_text(got["title"], f"{where}.title"),
+        protocol=_text(got["protocol"], f"{where}.protocol"),
+        generator_updates=_count(got["generator_updates"], f"{where}.generator_updates"),
+        datasets=datasets,
+        settings=settings,
+        rows=_each(got["rows"], f"{where}.rows", lambda row, at: _row(row, at, datasets, settings)),
+        notes=_each(got.get("notes", []), f"{where}.notes", _text),
+    )
+
+
+def _row(value: Any, where: str, datasets: Collection[str], settings: Collection[str]) -> PaperRow:
+    got = _mapping(value, where, {"method", "scores"}, {"section", "note", "run"})
+    scores = {
+        key: _scores(of, f"{where}.scores.{key}")
+        for key, of in _mapping(got["scores"], f"{where}.scores", set(), datasets).items()
+    }
+    return PaperRow(
+        method=_text(got["method"], f"{where}.method"),
+        scores=scores,
+        section=_text(got.get("section", ""), f"{where}.section"),
+        note=_text(got.get("note", ""), f"{where}.note"),
+        wanted=_wanted(got["run"], f"{where}.run", datasets, settings) if "run" in got else None,
+    )
+
+
+def _scores(value: Any, where: str) -> dict[str, Score]:
+    return {
+        key: _score(pair, f"{where}.{key}") for key, pair in _mapping(value, where, set(), METRICS).items()
+    }
+
+
+def _score(value: Any, where: str) -> Score:
+    if not isinstance(value, list) or len(value) != 2:
+        raise _WrongError(f"{where} is {value!r}; [mean, standard deviation or null] is wanted")
+    mean, std = value
+    return Score(_number(mean, where), None if std is None else _number(std, where))
+
+
+def _wanted(value: Any, where: str, datasets: Collection[str], settings: Collection[str]) -> Wanted:
+    got = _mapping(value, where, {"network", "normalizer", "loss", "settings"}, {"updates", "options"})
+    network, at = got["network"], f"{where}.network"
+    networks = _mapping(network, at, set(), datasets) if isinstance(network, dict) else {"": network}
+    chosen = _each(got["settings"], f"{where}.settings", _text)
+    for name in chosen:
+        if name not in settings:
+            raise _WrongError(f"{where}.settings has {name!r}; {nearest(name, settings)}")
+    return Wanted(
+        networks={key: _spec(text, f"{at}.{key}" if key else at) for key, text in networks.items()},
+        normalizer=_spec(got["normalizer"], f"{where}.normalizer"),
+        loss=_spec(got["loss"], f"{where}.loss"),
+        settings=chosen,
+        updates=_count(got.get("updates", 1), f"{where}.updates"),
+        options=_named(got.get("options", {}), f"{where}.options"),
+    )
+
+
+# ---- of one kind -----------------------------------------------------------------------------------------
+
+
+def _named(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise _WrongError(f"{where} is {value!r}; a mapping of names is wanted")
+    return value
+
+
+def _mapping(
+    value: Any, where: str, required: Collection[str], optional: Collection[str] = ()
+) -> dict[str, Any]:
+    found = _named(value, where)
+    known = {*required, *optional}
+    for key in found:
+        if key not in known:
+            raise _WrongError(f"{where} has an unknown {key!r}; {nearest(key, known)}")
+    for key in sorted(required):
+        if key not in found:
+            raise _WrongError(f"{where} has no {key!r}")
+    return found
+
+
+def _each(value: Any, where: str, read: Callable[[Any, str], T]) -> tuple[T, ...]:
+    if not isinstance(value, list):
+        raise _WrongError(f"{where} is {value!r}; a list is wanted")
+    return tuple(read(item, f"{where}[{index}]") for index, item in enumerate(value))
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise _WrongError(f"{where} is {value!r}; text is wanted")
+    return value
+
+
+def _spec(value: Any, where: str) -> str:
+    try:
+        parse(_text(value, where))
+    except UserError as error:
+        raise _WrongError(f"{where}: {error}") from error
+    return str(value)
+
+
+def _number(value: Any, where: str) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number:
+        raise _WrongError(f"{where} is {value!r}; a number is wanted")
+    return float(value)
+
+
+def _count(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise _WrongError(f"{where} is {value!r}; a whole number of at least 1 is wanted")
+    return value
