@@ -5,11 +5,10 @@ A score's source is its table and its row; a row says which runs are the same ex
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
@@ -17,8 +16,7 @@ from snlab.core import names
 from snlab.core.errors import UserError, nearest
 from snlab.core.registry import parse
 from snlab.core.resources import papers as files
-
-T = TypeVar("T")
+from snlab.results.schema import WrongError, count, each, mapping, named, number, text
 
 
 class Metric(NamedTuple):
@@ -162,150 +160,98 @@ def read_paper(path: Path) -> Paper:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
     try:
         return _paper(path.stem, loaded)
-    except _WrongError as error:
+    except WrongError as error:
         raise UserError(f"{path}: {error}") from error
 
 
-class _WrongError(Exception):
-    """What is wrong, after where."""
-
-
 def _paper(name: str, loaded: Any) -> Paper:
-    got = _mapping(loaded, "the file", {"paper", "title", "authors", "arxiv", "settings", "tables"})
+    got = mapping(loaded, "the file", {"paper", "title", "authors", "arxiv", "settings", "tables"})
     settings = {
-        key: _setting(value, f"settings.{key}") for key, value in _named(got["settings"], "settings").items()
+        key: _setting(value, f"settings.{key}") for key, value in named(got["settings"], "settings").items()
     }
-    text = {key: _text(got[key], key) for key in ("paper", "title", "authors", "arxiv")}
+    words = {key: text(got[key], key) for key in ("paper", "title", "authors", "arxiv")}
     tables = {
-        key: _table(key, value, text["paper"], settings)
-        for key, value in _named(got["tables"], "tables").items()
+        key: _table(key, value, words["paper"], settings)
+        for key, value in named(got["tables"], "tables").items()
     }
-    return Paper(name, text["paper"], text["title"], text["authors"], text["arxiv"], tables)
+    return Paper(name, words["paper"], words["title"], words["authors"], words["arxiv"], tables)
 
 
 def _setting(value: Any, where: str) -> Setting:
-    got = _mapping(value, where, {"lr", "beta1", "beta2", "n_dis"})
-    lr, beta1, beta2 = (_number(got[key], f"{where}.{key}") for key in ("lr", "beta1", "beta2"))
-    return Setting(lr, beta1, beta2, _count(got["n_dis"], f"{where}.n_dis"))
+    got = mapping(value, where, {"lr", "beta1", "beta2", "n_dis"})
+    lr, beta1, beta2 = (number(got[key], f"{where}.{key}") for key in ("lr", "beta1", "beta2"))
+    return Setting(lr, beta1, beta2, count(got["n_dis"], f"{where}.n_dis"))
 
 
 def _table(name: str, value: Any, cited: str, settings: Mapping[str, Setting]) -> PaperTable:
     where = f"tables.{name}"
     wanted = {"source", "title", "protocol", "generator_updates", "datasets", "rows"}
-    got = _mapping(value, where, wanted, {"notes"})
-    sets = _named(got["datasets"], f"{where}.datasets")
+    got = mapping(value, where, wanted, {"notes"})
+    sets = named(got["datasets"], f"{where}.datasets")
     datasets = {key: _spec(spec, f"{where}.datasets.{key}") for key, spec in sets.items()}
     return PaperTable(
         name=name,
         paper=cited,
-        source=_text(got["source"], f"{where}.source"),
-        title=_text(got["title"], f"{where}.title"),
-        protocol=_text(got["protocol"], f"{where}.protocol"),
-        generator_updates=_count(got["generator_updates"], f"{where}.generator_updates"),
+        source=text(got["source"], f"{where}.source"),
+        title=text(got["title"], f"{where}.title"),
+        protocol=text(got["protocol"], f"{where}.protocol"),
+        generator_updates=count(got["generator_updates"], f"{where}.generator_updates"),
         datasets=datasets,
         settings=settings,
-        rows=_each(got["rows"], f"{where}.rows", lambda row, at: _row(row, at, datasets, settings)),
-        notes=_each(got.get("notes", []), f"{where}.notes", _text),
+        rows=each(got["rows"], f"{where}.rows", lambda row, at: _row(row, at, datasets, settings)),
+        notes=each(got.get("notes", []), f"{where}.notes", text),
     )
 
 
 def _row(value: Any, where: str, datasets: Collection[str], settings: Collection[str]) -> PaperRow:
-    got = _mapping(value, where, {"method", "scores"}, {"section", "note", "run"})
+    got = mapping(value, where, {"method", "scores"}, {"section", "note", "run"})
     scores = {
         key: _scores(of, f"{where}.scores.{key}")
-        for key, of in _mapping(got["scores"], f"{where}.scores", set(), datasets).items()
+        for key, of in mapping(got["scores"], f"{where}.scores", set(), datasets).items()
     }
     return PaperRow(
-        method=_text(got["method"], f"{where}.method"),
+        method=text(got["method"], f"{where}.method"),
         scores=scores,
-        section=_text(got.get("section", ""), f"{where}.section"),
-        note=_text(got.get("note", ""), f"{where}.note"),
+        section=text(got.get("section", ""), f"{where}.section"),
+        note=text(got.get("note", ""), f"{where}.note"),
         wanted=_wanted(got["run"], f"{where}.run", datasets, settings) if "run" in got else None,
     )
 
 
 def _scores(value: Any, where: str) -> dict[str, Score]:
     return {
-        key: _score(pair, f"{where}.{key}") for key, pair in _mapping(value, where, set(), METRICS).items()
+        key: _score(pair, f"{where}.{key}") for key, pair in mapping(value, where, set(), METRICS).items()
     }
 
 
 def _score(value: Any, where: str) -> Score:
     if not isinstance(value, list) or len(value) != 2:
-        raise _WrongError(f"{where} is {value!r}; [mean, standard deviation or null] is wanted")
+        raise WrongError(f"{where} is {value!r}; [mean, standard deviation or null] is wanted")
     mean, std = value
-    return Score(_number(mean, where), None if std is None else _number(std, where))
+    return Score(number(mean, where), None if std is None else number(std, where))
 
 
 def _wanted(value: Any, where: str, datasets: Collection[str], settings: Collection[str]) -> Wanted:
-    got = _mapping(value, where, {"network", "normalizer", "loss", "settings"}, {"updates", "options"})
+    got = mapping(value, where, {"network", "normalizer", "loss", "settings"}, {"updates", "options"})
     network, at = got["network"], f"{where}.network"
-    networks = _mapping(network, at, set(), datasets) if isinstance(network, dict) else {"": network}
-    chosen = _each(got["settings"], f"{where}.settings", _text)
+    networks = mapping(network, at, set(), datasets) if isinstance(network, dict) else {"": network}
+    chosen = each(got["settings"], f"{where}.settings", text)
     for name in chosen:
         if name not in settings:
-            raise _WrongError(f"{where}.settings has {name!r}; {nearest(name, settings)}")
+            raise WrongError(f"{where}.settings has {name!r}; {nearest(name, settings)}")
     return Wanted(
-        networks={key: _spec(text, f"{at}.{key}" if key else at) for key, text in networks.items()},
+        networks={key: _spec(name, f"{at}.{key}" if key else at) for key, name in networks.items()},
         normalizer=_spec(got["normalizer"], f"{where}.normalizer"),
         loss=_spec(got["loss"], f"{where}.loss"),
         settings=chosen,
-        updates=_count(got.get("updates", 1), f"{where}.updates"),
-        options=_named(got.get("options", {}), f"{where}.options"),
+        updates=count(got.get("updates", 1), f"{where}.updates"),
+        options=named(got.get("options", {}), f"{where}.options"),
     )
-
-
-# ---- of one kind -----------------------------------------------------------------------------------------
-
-
-def _named(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise _WrongError(f"{where} is {value!r}; a mapping of names is wanted")
-    return value
-
-
-def _mapping(
-    value: Any, where: str, required: Collection[str], optional: Collection[str] = ()
-) -> dict[str, Any]:
-    found = _named(value, where)
-    known = {*required, *optional}
-    for key in found:
-        if key not in known:
-            raise _WrongError(f"{where} has an unknown {key!r}; {nearest(key, known)}")
-    for key in sorted(required):
-        if key not in found:
-            raise _WrongError(f"{where} has no {key!r}")
-    return found
-
-
-def _each(value: Any, where: str, read: Callable[[Any, str], T]) -> tuple[T, ...]:
-    if not isinstance(value, list):
-        raise _WrongError(f"{where} is {value!r}; a list is wanted")
-    return tuple(read(item, f"{where}[{index}]") for index, item in enumerate(value))
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise _WrongError(f"{where} is {value!r}; text is wanted")
-    return value
 
 
 def _spec(value: Any, where: str) -> str:
     try:
-        parse(_text(value, where))
+        parse(text(value, where))
     except UserError as error:
-        raise _WrongError(f"{where}: {error}") from error
+        raise WrongError(f"{where}: {error}") from error
     return str(value)
-
-
-def _number(value: Any, where: str) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not number:
-        raise _WrongError(f"{where} is {value!r}; a number is wanted")
-    return float(value)
-
-
-def _count(value: Any, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise _WrongError(f"{where} is {value!r}; a whole number of at least 1 is wanted")
-    return value

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from snlab.core.errors import UserError, nearest
 from snlab.results.matching import of_dataset
 from snlab.results.papers import paper_table, papers, table_names
-from snlab.results.tables.formats import FORMATS, render
+from snlab.results.tables.formats import FORMATS, check_format, render
 from snlab.results.tables.normalizers import normalizers
 from snlab.results.tables.paper import paper_tables
 from snlab.results.tables.table import Cell, Column, Table
 from snlab.tracking.run_folder import Run, Skipped
 
-__all__ = ["FORMATS", "TABLES", "Cell", "Column", "Table", "described", "make", "render"]
+__all__ = ["FORMATS", "TABLES", "Cell", "Column", "Table", "check_format", "described", "make", "render"]
 
 TABLES: dict[str, Callable[[Sequence[Run], Sequence[Skipped]], list[Table]]] = {"normalizers": normalizers}
 

@@ -7,14 +7,13 @@ diverged is behind all of which none did.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from snlab.core import names
 from snlab.metrics.protocols import PROTOCOLS
 from snlab.results import looks
 from snlab.results.extractors import Extractor
-from snlab.results.groups import Group, differences, one_trial
 from snlab.results.matching import (
     INCEPTION,
     Part,
@@ -23,19 +22,17 @@ from snlab.results.matching import (
     is_own,
     of_dataset,
     parts,
-    places,
     plain,
 )
-from snlab.results.notes import damage_note, listed, skipped_note, version_note
+from snlab.results.notes import skipped_note
 from snlab.results.papers import METRICS, PaperRow, PaperTable, Score, paper_table
-from snlab.results.reading import DAMAGED, final
 from snlab.results.spread import Spread
-from snlab.results.tables.table import ALL_DIVERGED, NOT_RUN, NOTHING, Cell, Column, Table, rounded
-from snlab.tracking.identity import setting as trial_of
-from snlab.tracking.run_folder import DIVERGED, FINISHED, Run, Skipped
+from snlab.results.tables.paper_notes import about, meaning, outside
+from snlab.results.tables.table import NOT_RUN, NOTHING, Cell, Column, Table, rounded
+from snlab.results.tables.trials import Candidate, best_of, candidates, counted, diverged_at, told
+from snlab.tracking.run_folder import DIVERGED, Run, Skipped
 
 RUNS = "runs"
-NOT_SCORED = "not scored"  # runs finished, and none has this score
 
 
 def paper_tables(
@@ -58,17 +55,6 @@ def paper_tables(
 def _empty(table: PaperTable, dataset: str) -> Part:
     """What the part is of where nothing was run: what the paper's is."""
     return Part(dataset, 1.0, table.protocol, Extractor(INCEPTION, None), table.generator_updates)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One trial at one of a row's settings."""
-
-    setting: str
-    group: Group
-
-    def score(self, metric: str, extractor: str) -> Spread:
-        return Spread.of(final(run, f"{metric}/{extractor}") for run in self.group.finished)
 
 
 @dataclass(frozen=True)
@@ -101,18 +87,6 @@ class _Made:
         """The data set of the paper's scores."""
         return looks.label(plain(self.paper.datasets[self.column]))
 
-    def candidates(self, index: int) -> list[Candidate]:
-        """The trials of a row, in the order of its settings."""
-        wanted = self.paper.rows[index].wanted
-        found: list[Candidate] = []
-        for name in wanted.settings if wanted else ():
-            trials: dict[str, list[Run]] = {}
-            for place in self.placed:
-                if (place.row, place.setting) == (index, name):
-                    trials.setdefault(trial_of(place.run.config), []).append(place.run)
-            found += [Candidate(name, one_trial(self.part.dataset, trial)) for trial in trials.values()]
-        return found
-
     def table(self) -> Table:
         metrics = [name for name in self.paper.metrics if self.has(name)]
         columns = [
@@ -128,14 +102,20 @@ class _Made:
         ]  # fmt: skip
         rows, sections, used = [], [], []
         for index, row in enumerate(self.paper.rows):
-            tried = self.candidates(index)
+            tried = candidates(self.paper, self.part, self.placed, index)
             if not (tried or row.note or row.scores.get(self.column)):
                 continue  # the paper has no score of this data set there, and no run is
             cells = [cell for metric in metrics for cell in self.cells(metric, row, tried)]
             rows.append([*self.head(row), *cells, *self.tail(row, tried)])
             sections.append(row.section)
             used.append((row, tried))
-        notes = [*self.meaning(metrics), *self.paper.notes, *self.about(used)]
+        notes = [
+            *meaning(self.paper, self.part, self.theirs if not self.comparable else None, metrics),
+            *self.paper.notes,
+            *about(used),
+            *outside(self.paper, self.part, self.runs),
+            *skipped_note(self.skipped),
+        ]
         return Table(self.title, columns, rows, notes, sections if any(sections) else [])
 
     @property
@@ -170,7 +150,7 @@ class _Made:
 
     def cells(self, metric: str, row: PaperRow, tried: Sequence[Candidate]) -> list[Cell]:
         printed = row.scores.get(self.column, {}).get(metric)
-        best = self.best(metric, tried)
+        best = best_of(metric, self.part.extractor.name, tried)
         ours = self.ours(metric, row, tried, best)
         cells = [*_printed(metric, printed, row.note), ours, Cell(best.setting if best else NOTHING)]
         if not self.comparable:
@@ -181,20 +161,13 @@ class _Made:
         text = format(difference, f"+.{METRICS[metric].decimals[0]}f")
         return [*cells, Cell(text, numbers=Spread.of([difference]))]
 
-    def best(self, metric: str, tried: Sequence[Candidate]) -> Candidate | None:
-        """The candidate of the best mean, those without a diverged run first; None without scores."""
-        better = METRICS[metric].better
-        scored = [(c, c.score(metric, self.part.extractor.name)) for c in tried]
-        ranked = [((bool(c.group.of(DIVERGED)), -better * s.mean), c) for c, s in scored if s.n]
-        return min(ranked, key=lambda pair: pair[0])[1] if ranked else None
-
     def ours(self, metric: str, row: PaperRow, tried: Sequence[Candidate], best: Candidate | None) -> Cell:
         if row.wanted is None:
             return Cell(NOTHING)
         if not tried:
             return Cell(NOT_RUN)
         if best is None:
-            return Cell(_word(tried))
+            return Cell(told(tried))
         spread = best.score(metric, self.part.extractor.name)
         text, std = rounded(spread.mean, spread.std, decimals=4 if metric == names.KID else 2)
         diverged, whole = len(best.group.of(DIVERGED)), len(best.group.runs)
@@ -216,69 +189,11 @@ class _Made:
             return [Cell(NOT_RUN), Cell(NOTHING), Cell(NOT_RUN)]
         run = list(dict.fromkeys(c.setting for c in tried))
         every = len(run) == len(row.wanted.settings) > 1
-        diverged = [_diverged(c) for c in tried if c.group.of(DIVERGED)]
+        diverged = [diverged_at(c) for c in tried if c.group.of(DIVERGED)]
         return [
             Cell(f"all {len(run)}" if every else ", ".join(run)),
             Cell(", ".join(diverged) or NOTHING),
-            Cell(_counted(run for c in tried for run in c.group.runs)),
-        ]
-
-    # ---- notes
-
-    def meaning(self, metrics: Sequence[str]) -> list[str]:
-        """What the numbers are, which a reader must know before comparing them."""
-        part, paper = self.part, self.paper
-        notes = []
-        if not self.comparable:
-            of = f"{self.theirs}, width 1, {paper.generator_updates} generator updates, {INCEPTION}"
-            notes.append(
-                f"the paper's scores are of {of}: they stand beside ours for orientation; the order of the "
-                "methods may be compared, the scores may not"
-            )
-        if protocol := PROTOCOLS.get(part.protocol):
-            notes.append(f"protocol {part.protocol}: {protocol.description}")
-        notes.append(
-            "ours: mean ± standard deviation over the n seeds that finished, each at its last checkpoint"
-        )
-        if missing := [METRICS[m].header for m in paper.metrics if m not in metrics]:
-            notes.append(f"{', '.join(missing)}: not a score of protocol {part.protocol}")
-        if any(row.wanted and len(row.wanted.settings) > 1 for row in paper.rows):
-            texts = [
-                f"{name} (lr {s.lr:g}, β1 {s.beta1:g}, β2 {s.beta2:g}, n_dis {s.n_dis})"
-                for name, s in paper.settings.items()
-            ]
-            notes.append(
-                "the best of the settings that were run, for each score by that score, as in the paper: "
-                + ", ".join(texts)
-            )
-        return notes
-
-    def about(self, used: Sequence[tuple[PaperRow, Sequence[Candidate]]]) -> list[str]:
-        """What of the runs does not stand in the rows, and what sets those apart that do."""
-        tried = [candidate for _, candidates in used for candidate in candidates]
-        runs = [run for candidate in tried for run in candidate.group.runs]
-        notes = []
-        if any(run.outcome == DIVERGED for run in runs):
-            notes.append("a diverged run counts as the worst score: its setting is behind all without one")
-        if out := [run for run in runs if run.outcome not in (FINISHED, DIVERGED, DAMAGED)]:
-            notes.append(
-                f"{len(out)} left out of the scores: {', '.join(dict.fromkeys(r.outcome for r in out))}"
-            )
-        if repeats := sum(candidate.group.repeats for candidate in tried):
-            notes.append(f"{repeats} left out: the same trial with the same seed is in another folder")
-        notes += [text for row, candidates in used for text in _several(row, candidates)]
-        notes += self.outside()
-        return [*notes, *damage_note(runs), *skipped_note(self.skipped), *version_note(runs)]
-
-    def outside(self) -> list[str]:
-        """One line that counts the runs of this data set that stand in no row of any part."""
-        own = [run for run in self.runs if plain(run.dataset) == self.part.dataset]
-        lost = [run for run in own if not any(True for _ in places(self.paper, run))]
-        if not lost:
-            return []
-        said = list(dict.fromkeys(f"{looks.label(run.normalizer)}" for run in lost))
-        return [
-            f"{len(lost)} runs of this data set are of no row's method, network and setting: {listed(said)}"
+            Cell(counted(run for c in tried for run in c.group.runs)),
         ]
 
 
@@ -300,37 +215,3 @@ def _decimals(value: float | None, least: int) -> str:
         return ""
     own = len(repr(value).partition(".")[2].removesuffix("0")) if "e" not in repr(value) else least
     return format(value, f".{max(own, least)}f")
-
-
-def _word(tried: Sequence[Candidate]) -> str:
-    """What became of a row's runs where none has a score."""
-    outcomes = list(dict.fromkeys(run.outcome for c in tried for run in c.group.runs))
-    if FINISHED in outcomes:
-        return NOT_SCORED
-    return ALL_DIVERGED if DIVERGED in outcomes else ", ".join(outcomes)
-
-
-def _diverged(candidate: Candidate) -> str:
-    """A setting of which runs diverged, and how many of how many where not all did."""
-    count, whole = len(candidate.group.of(DIVERGED)), len(candidate.group.runs)
-    return candidate.setting if count == whole else f"{candidate.setting} {count}/{whole}"
-
-
-def _counted(runs: Iterable[Run]) -> str:
-    counts: dict[str, int] = {}
-    for run in runs:
-        counts[run.outcome] = counts.get(run.outcome, 0) + 1
-    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-
-
-def _several(row: PaperRow, tried: Sequence[Candidate]) -> list[str]:
-    """One line where a setting of a row was run in more than one way: what differs, and what stands."""
-    notes = []
-    for name in dict.fromkeys(c.setting for c in tried):
-        ways = [c.group.runs[0].config for c in tried if c.setting == name]
-        if len(ways) > 1:
-            said = " or ".join(filter(None, differences(ways))) or "the source of a class"
-            notes.append(
-                f"{row.method} at {name} was run in {len(ways)} ways ({said}): not pooled, the best stands"
-            )
-    return notes
