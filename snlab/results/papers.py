@@ -137,10 +137,10 @@ def paper(name: str) -> Paper:
 
 def paper_table(name: str) -> PaperTable:
     """The table of the name PAPER/TABLE; UserError for an unknown one."""
-    first, _, second = name.partition("/")
+    first = name.partition("/")[0]
     tables = {f"{first}/{table}": found for table, found in paper(first).tables.items()}
     if name not in tables:
-        raise UserError(f"unknown table {second!r} of {first}; {nearest(name, tables)}")
+        raise UserError(f"unknown table {name!r}; {nearest(name, tables)}")
     return tables[name]
 
 
