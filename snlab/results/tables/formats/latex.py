@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import groupby
 
-from snlab.results.tables.formats.tex import tex
+from snlab.results.tables.formats.tex import printed, tex
 from snlab.results.tables.table import Cell, Table
 
 LINE = 345.0  # points: the text width of LaTeX's article at 10 points, one column
@@ -86,7 +86,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def _cell(cell: Cell, words: bool) -> str:
     text = rf"\textbf{{{tex(cell.full)}}}" if cell.best else tex(cell.full)
-    if words and len(cell.full) > LONGEST:
+    if words and printed(cell.full) > LONGEST:
         width = LONGEST * CHARACTER
         return rf"\parbox[t]{{{width:.0f}pt}}{{\raggedright\strut {text}\strut}}"
     return text
@@ -102,7 +102,7 @@ def _head(table: Table, index: int) -> str:
 
 def _title(table: Table, index: int) -> list[str]:
     """A column's title in lines that are hardly wider than its cells."""
-    longest = max((len(row[index].full) for row in table.rows), default=0)
+    longest = max((printed(row[index].full) for row in table.rows), default=0)
     width = min(max(longest, 10), LONGEST)
     return textwrap.wrap(table.columns[index].title, width, break_long_words=False) or [""]
 
@@ -117,16 +117,26 @@ def _width(table: Table) -> float:
 
 def _longest(table: Table, index: int) -> int:
     most = LONGEST if table.is_left(index) else 10_000
-    cells = [min(len(row[index].full), most) for row in table.rows]
-    return max([*cells, *map(len, _title(table, index))])
+    cells = [min(printed(row[index].full), most) for row in table.rows]
+    return max([*cells, *map(printed, _title(table, index))])
 
 
 def _characters(table: Table) -> int:
-    return max(int(_width(table) / CHARACTER), LONGEST)
+    """Of a heading in one line, with some to spare: it may have more capitals than most."""
+    return max(int(0.8 * _width(table) / CHARACTER), LONGEST)
 
 
 def _height(table: Table) -> int:
-    return len(table.rows) + len(table.blocks()) + 3
+    """Lines, of wrapped labels and of the head too."""
+    headings = sum(len(textwrap.wrap(heading, _characters(table))) for heading, _ in table.blocks())
+    head = max(len(_title(table, i)) for i in range(len(table.columns)))
+    return head + headings + sum(_lines(table, row) for row in table.rows) + 2
+
+
+def _lines(table: Table, row: Sequence[Cell]) -> int:
+    return max(
+        -(-printed(cell.full) // (LONGEST - 6)) if table.is_left(i) else 1 for i, cell in enumerate(row)
+    )
 
 
 def _across(table: Table) -> list[Table]:
@@ -150,5 +160,9 @@ def _across(table: Table) -> list[Table]:
 
 def _down(table: Table) -> list[Table]:
     """Tables of so many rows as one float holds."""
-    most = ROWS - 6
-    return [table.between(first, first + most) for first in range(0, max(len(table.rows), 1), most)]
+    found, first = [], 0
+    for end in range(1, len(table.rows) + 1):
+        if end - first > 1 and _height(table.between(first, end)) > ROWS:
+            found.append(table.between(first, end - 1))
+            first = end - 1
+    return [*found, table.between(first, len(table.rows))]

@@ -35,6 +35,11 @@ def tex(text: str) -> str:
     return "".join(map(_character, text))
 
 
+def printed(text: str) -> int:
+    """How many characters are printed: of one without a command, its code point."""
+    return sum(len(f"U+{ord(c):04X}") if _character(c).startswith("U+") else 1 for c in text)
+
+
 def _character(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
