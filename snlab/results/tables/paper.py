@@ -8,7 +8,7 @@ diverged is behind all of which none did.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from snlab.core import names
 from snlab.metrics.protocols import PROTOCOLS
@@ -116,6 +116,8 @@ class _Made:
             *outside(self.paper, self.part, self.runs),
             *skipped_note(self.skipped),
         ]
+        # A printed page has no room for the settings that were run: where they are not all, a note has them.
+        columns = [replace(c, brief=not c.detail and c.key != "settings") for c in columns]
         return Table(self.title, columns, rows, notes, sections if any(sections) else [])
 
     @property

@@ -55,6 +55,7 @@ def about(rows: Sequence[tuple[PaperRow, Sequence[Candidate]]]) -> list[str]:
         notes.append(f"{len(out)} left out of the scores: {ends}")
     if repeats := sum(candidate.group.repeats for candidate in tried):
         notes.append(f"{repeats} left out: the same trial with the same seed is in another folder")
+    notes += _fewer(rows)
     notes += [text for row, candidates in rows for text in _several(row, candidates)]
     return [*notes, *damage_note(runs), *version_note(runs)]
 
@@ -68,6 +69,16 @@ def outside(table: PaperTable, part: Part, runs: Sequence[Run]) -> list[str]:
     said = listed(list(dict.fromkeys(looks.label(run.normalizer) for run in lost)))
     count = "1 run of this data set is" if len(lost) == 1 else f"{len(lost)} runs of this data set are"
     return [f"{count} of no row's method, network and setting: {said}"]
+
+
+def _fewer(rows: Sequence[tuple[PaperRow, Sequence[Candidate]]]) -> list[str]:
+    """One line where a row's best is of fewer settings than the paper's."""
+    short = []
+    for row, tried in rows:
+        run = list(dict.fromkeys(candidate.setting for candidate in tried))
+        if row.wanted and 0 < len(run) < len(row.wanted.settings):
+            short.append(f"{', '.join(filter(None, (row.section, row.method)))} at {', '.join(run)}")
+    return [f"of fewer settings than the paper's best: {listed(short)} alone"] if short else []
 
 
 def _several(row: PaperRow, tried: Sequence[Candidate]) -> list[str]:

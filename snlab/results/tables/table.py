@@ -138,8 +138,12 @@ class Table:
         return self.only([i for i in range(len(self.columns)) if wanted(i)])
 
     @property
+    def has_best(self) -> bool:
+        return any(cell.best for row in self.rows for cell in row)
+
+    @property
     def footnotes(self) -> list[str]:
-        return [*self.notes, *([f"* {BEST}"] if any(cell.best for row in self.rows for cell in row) else [])]
+        return [*self.notes, *([f"* {BEST}"] if self.has_best else [])]
 
 
 MORE = 2  # decimals that a mean is given beyond its own, so that its spread is not zero as shown

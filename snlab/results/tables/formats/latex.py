@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from snlab.results.tables.formats.tex import printed, tex
-from snlab.results.tables.table import Cell, Table
+from snlab.results.tables.table import BEST, Cell, Table
 
 LINE = 345.0  # points: the text width of LaTeX's article at 10 points, one column
 CHARACTER = 4.4  # points, of Computer Modern at \footnotesize: more than the mean of digits and letters
@@ -49,7 +49,8 @@ def _latex(table: Table) -> str:
 
 def _float(table: Table, pieces: Sequence[Table], again: bool, last: bool) -> str:
     title = tex(f"{table.title} (continued)" if again else table.title)
-    notes = [rf"    {tex(note)}\par" for note in table.footnotes] if last else []
+    best = [f"bold: {BEST}"] if table.has_best else []
+    notes = [rf"    {tex(note)}\par" for note in [*table.notes, *best]] if last else []
     below = [r"  \par\smallskip", r"  \begin{minipage}{\linewidth}\footnotesize\raggedright"]
     return "\n".join(
         [
@@ -57,7 +58,7 @@ def _float(table: Table, pieces: Sequence[Table], again: bool, last: bool) -> st
             r"\begin{table}",
             r"  \centering\footnotesize",
             rf"  \setlength{{\tabcolsep}}{{{GAP:g}pt}}",
-            rf"  \caption{{{title}}}",
+            rf"  \caption{{{title}}}\smallskip",
             "  \\par\\medskip\n".join(map(_tabular, pieces)).rstrip("\n"),
             *([*below, *notes, r"  \end{minipage}"] if notes else []),
             r"\end{table}",
