@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from snlab.core import names
@@ -67,6 +68,7 @@ class Part:
 # ---- names -----------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)
 def plain(text: str) -> str:
     """The spelling without options at their defaults, terms sorted; text that is no name stays as it is.
 
@@ -89,6 +91,7 @@ def _same(value: Any, other: Any) -> bool:
     return value == other and isinstance(value, bool) == isinstance(other, bool)
 
 
+@lru_cache(maxsize=1024)
 def split_width(network: str) -> tuple[str, float]:
     """A network without its width, in plain spelling, and the width; NaN where that is no number.
 
