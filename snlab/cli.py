@@ -208,7 +208,8 @@ def table(options: argparse.Namespace) -> int:
     format = check_format(options.format, options.out)
     found = collect(*_roots(options))
     tables = make(options.name, found.runs, found.skipped, options.dataset)
-    text = render(tables, format, options.columns.split(",") if options.columns else None)
+    columns = None if options.columns is None else [name.strip() for name in options.columns.split(",")]
+    text = render(tables, format, columns)
     if options.out is None:
         print(text.rstrip("\n"))
     else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -127,6 +128,7 @@ def papers() -> dict[str, Path]:
     return files()
 
 
+@cache
 def paper(name: str) -> Paper:
     """The paper of that name; UserError for an unknown one, or for a file that is not as it should be."""
     known = papers()

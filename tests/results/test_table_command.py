@@ -50,7 +50,7 @@ def test_several_folders_are_one_table_and_a_run_counts_once(
 def test_columns_are_chosen_by_key_in_every_format(
     two: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = ("--columns", "ratio/saturation,loss,fid")
+    wanted = ("--columns", "ratio/saturation, loss,fid")
     for format in SUFFIXES.values():
         text = said(capsys, "normalizers", "--runs", two[0], "--format", format, *wanted)
         assert "recall" not in text

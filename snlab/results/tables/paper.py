@@ -161,6 +161,7 @@ class _Made:
             return [*cells, Cell(NOTHING)]
         difference = ours.numbers.mean - printed.mean
         text = format(difference, f"+.{METRICS[metric].decimals[0]}f")
+        text = text if float(text) else text[1:]  # 0 has no sign
         return [*cells, Cell(text, numbers=Spread.of([difference]))]
 
     def ours(self, metric: str, row: PaperRow, tried: Sequence[Candidate], best: Candidate | None) -> Cell:

@@ -31,10 +31,13 @@ def meaning(table: PaperTable, part: Part, theirs: str | None, metrics: Sequence
     )
     if missing := [METRICS[name].header for name in table.metrics if name not in metrics]:
         notes.append(f"{', '.join(missing)}: not a score of protocol {part.protocol}")
-    if any(row.wanted and len(row.wanted.settings) > 1 for row in table.rows):
+    wanted = [row.wanted for row in table.rows if row.wanted]
+    named = {name for each in wanted for name in each.settings}
+    if any(len(each.settings) > 1 for each in wanted):
         texts = [
             f"{name} (lr {s.lr:g}, β1 {s.beta1:g}, β2 {s.beta2:g}, n_dis {s.n_dis})"
             for name, s in table.settings.items()
+            if name in named
         ]
         notes.append(
             "the best of the settings that were run, for each score by that score, as in the paper: "
