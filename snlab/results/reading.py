@@ -40,7 +40,7 @@ def collect(*roots: str | Path) -> Collected:
     broken: dict[Path, Skipped] = {}
     for root in roots:
         readable, unreadable = read_runs(root)
-        found |= {run.folder.resolve(): run for run in readable if run.folder.resolve() not in found}
+        found |= {run.folder.resolve(): run for run in readable}
         broken |= {skip.folder.resolve(): skip for skip in unreadable}
     runs, skipped = [], [*broken.values()]
     for run in found.values():
