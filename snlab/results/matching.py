@@ -15,6 +15,7 @@ from typing import Any
 from snlab.core import names
 from snlab.core.errors import UserError, nearest
 from snlab.core.registry import Spec, parse
+from snlab.metrics.protocols import PROTOCOLS
 from snlab.results.extractors import Extractor, digest_of, extractors
 from snlab.results.papers import PaperTable, Setting, Wanted
 from snlab.tracking.run_folder import MODULE, OVER, Run
@@ -40,8 +41,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "stl10": {"size": 48}, "imagenet": {"size": 128}, "mnist": {"size": 32}, "fashion_mnist": {"size": 32},
     "photos": {"size": 32}, "digits": {"size": 16},
 }  # fmt: skip
-INCEPTION = "inception-v3-compat"
-EMBEDDED = "embedded"  # begins the name of a data set's own extractor, and names its protocol
+INCEPTION = PROTOCOLS["miyato2018"].extractor
+EMBEDDED = PROTOCOLS["embedded"].extractor  # how the name of a data set's own extractor begins
 
 
 @dataclass(frozen=True)
