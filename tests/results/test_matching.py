@@ -13,7 +13,7 @@ from snlab.core.resources import sweeps
 from snlab.results.matching import places, plain, split_width
 from snlab.results.papers import paper_table
 from snlab.tracking.run_folder import Run
-from tests.results.paper_runs import EMBEDDED, as_paper, cell, edit, tables, write
+from tests.results.table_runs import EMBEDDED, as_paper, cell, edit, tables, write
 
 # ---- who stands in no row, or in another part ------------------------------------------------------------
 

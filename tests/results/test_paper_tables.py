@@ -13,7 +13,7 @@ import pytest
 from snlab.core.errors import UserError
 from snlab.results.tables import render
 from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, UNFINISHED
-from tests.results.paper_runs import EMBEDDED, TWIN, as_paper, cell, last, tables, write
+from tests.results.table_runs import EMBEDDED, TWIN, as_paper, cell, last, tables, write
 
 # ---- numbers ---------------------------------------------------------------------------------------------
 
