@@ -123,12 +123,11 @@ def _described(kind: str) -> list[str]:
         return [f"{name}: {headline(path)}" for name, path in files.items()]
     if kind in ("tables", "figures"):
         from snlab.results.figures import FIGURES
-        from snlab.results.tables import TABLES
+        from snlab.results.tables import described
 
-        made: dict[str, Callable[..., Any]] = TABLES if kind == "tables" else FIGURES
-        return [
-            f"{name}: {(function.__doc__ or '').splitlines()[0]}" for name, function in sorted(made.items())
-        ]
+        figures = {name: (function.__doc__ or "").splitlines()[0] for name, function in FIGURES.items()}
+        made = described() if kind == "tables" else figures
+        return [f"{name}: {text}" for name, text in sorted(made.items())]
     with importing():
         from snlab.training.registries import listed
 
@@ -202,12 +201,21 @@ def slurm(options: argparse.Namespace) -> int:
 
 
 def table(options: argparse.Namespace) -> int:
+    from snlab.results.output import write
     from snlab.results.reading import collect
-    from snlab.results.tables import make, render
+    from snlab.results.tables import check_format, make, render
 
-    found = collect(options.runs)
-    print(render(make(options.name, found.runs, found.skipped), options.format).rstrip("\n"))
-    if options.format == "csv":  # which has no place for notes
+    format = check_format(options.format, options.out)
+    found = collect(*_roots(options))
+    tables = make(options.name, found.runs, found.skipped, options.dataset)
+    columns = None if options.columns is None else [name.strip() for name in options.columns.split(",")]
+    text = render(tables, format, columns)
+    if options.out is None:
+        print(text.rstrip("\n"))
+    else:
+        write(options.out, text)
+        print(options.out)
+    if format == "csv":  # which has no place for notes
         _say_skipped(found.skipped)
     return 0
 
@@ -216,11 +224,16 @@ def figure(options: argparse.Namespace) -> int:
     from snlab.results.figures import draw
     from snlab.results.reading import collect
 
-    found = collect(options.runs)
+    found = collect(*_roots(options))
     draw(options.name, found.runs, options.out)
     _say_skipped(found.skipped)
     print(options.out)
     return 0
+
+
+def _roots(options: argparse.Namespace) -> list[Path]:
+    """The folders of runs that were given; without any, runs/."""
+    return options.runs or [Path("runs")]
 
 
 def _say_skipped(skipped: Sequence[Skipped]) -> None:
@@ -232,7 +245,7 @@ def report(options: argparse.Namespace) -> int:
     from snlab.results.reading import collect
     from snlab.results.report import report as write_report
 
-    found = collect(options.runs)
+    found = collect(*_roots(options))
     write_report(found.runs, options.out, found.skipped)
     print(options.out)
     return 0
@@ -301,7 +314,10 @@ def _parser() -> Parser:
     one = command("table", table, "Print a table of finished runs.")
     one.add_argument("name", help="which: snlab list tables")
     _runs(one)
-    one.add_argument("--format", default="terminal", help="terminal, markdown, latex, csv or html")
+    one.add_argument("--format", help="terminal, markdown, latex, csv or html (default: by --out's name)")
+    one.add_argument("--columns", metavar="A,B,C", help="these alone, by the names that they have in CSV")
+    one.add_argument("--dataset", help="of these runs alone (default: one part for each that runs are of)")
+    one.add_argument("--out", type=Path, help="a file to write to: .txt, .md, .tex, .csv or .html")
 
     one = command("figure", figure, "Draw a figure of finished runs.")
     one.add_argument("name", help="which: snlab list figures")
@@ -341,7 +357,11 @@ def _imports(parser: Parser) -> None:
 def _runs(parser: Parser) -> None:
     _imports(parser)
     parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)"
+        "--runs",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="folder of runs (default: runs); again, for those of several",
     )
 
 

@@ -1,4 +1,4 @@
-"""Files that ship with the package: experiments and sweeps, found from any working directory."""
+"""Files that ship with the package: experiments, sweeps and papers' numbers, wherever one works."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def sweeps() -> dict[str, Path]:
 def sweep_file(name: str) -> Path:
     """As `experiment`, of a sweep."""
     return _file("sweeps", name)
+
+
+def papers() -> dict[str, Path]:
+    """Every file of a paper's reference numbers, by its name without suffix."""
+    return _files("experiments/papers")
 
 
 def headline(path: Path) -> str:

@@ -87,8 +87,10 @@ def group(runs: Sequence[Run]) -> list[Group]:
         trials: dict[str, list[Run]] = {}
         for run in members:
             trials.setdefault(setting(run.config), []).append(run)
-        settings = _settings([trial[0].config for trial in trials.values()])
-        found = [_group(dataset, trial, text) for trial, text in zip(trials.values(), settings, strict=True)]
+        settings = differences([trial[0].config for trial in trials.values()])
+        found = [
+            one_trial(dataset, trial, text) for trial, text in zip(trials.values(), settings, strict=True)
+        ]
         found = _told_apart(found, list(trials))
         groups += sorted(found, key=lambda g: (looks.natural(g.setting), looks.order(g.normalizer)))
     return groups
@@ -102,7 +104,8 @@ def by_setting(groups: Iterable[Group]) -> dict[tuple[str, str], list[Group]]:
     return found
 
 
-def _group(dataset: str, trial: list[Run], text: str) -> Group:
+def one_trial(dataset: str, trial: Sequence[Run], text: str = "") -> Group:
+    """The group of runs that agree in everything but the seed, each seed once."""
     # The same seed twice is the same trial twice: counting both would promise more seeds than there are.
     seeds: dict[int, Run] = {}
     for run in sorted(trial, key=lambda run: (run.seed, run.outcome not in OVER, str(run.folder))):
@@ -120,7 +123,7 @@ def _told_apart(groups: list[Group], identities: list[str]) -> list[Group]:
     ]
 
 
-def _settings(configs: list[dict[str, Any]]) -> list[str]:
+def differences(configs: list[dict[str, Any]]) -> list[str]:
     """For each configuration, what tells it from the others besides seed, data set and normalizer.
 
     Those of LightningModules of the user's have other options than ours: they are told from these by the

@@ -17,18 +17,16 @@ def skipped_note(skipped: Sequence[Skipped]) -> list[str]:
     if not skipped:
         return []
     folders = "run folder" if len(skipped) == 1 else "run folders"
-    return [
-        f"{len(skipped)} {folders} skipped: {_listed([f'{s.folder.name} ({s.reason})' for s in skipped])}"
-    ]
+    return [f"{len(skipped)} {folders} skipped: {listed([f'{s.folder.name} ({s.reason})' for s in skipped])}"]
 
 
 def damage_note(runs: Iterable[Run]) -> list[str]:
     """One line that counts and names the runs whose record is damaged."""
     found = [f"{run.folder.name} ({run.summary.get('reason')})" for run in runs if run.outcome == DAMAGED]
-    return [f"{len(found)} damaged, which is no result: {_listed(found)}"] if found else []
+    return [f"{len(found)} damaged, which is no result: {listed(found)}"] if found else []
 
 
-def _listed(items: Sequence[str]) -> str:
+def listed(items: Sequence[str]) -> str:
     rest = len(items) - NAMED
     return "; ".join([*items[:NAMED], *([f"and {rest} more"] if rest > 0 else [])])
 

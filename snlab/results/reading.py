@@ -31,20 +31,27 @@ class Collected:
         return Collected(runs, [skip for skip in self.skipped if skip.folder.resolve() in wanted])
 
 
-def collect(root: str | Path) -> Collected:
-    """Every run below ``root``, the outcome of damaged ones DAMAGED; UserError where none can be read."""
-    found, skipped = read_runs(root)
-    runs = []
-    for run in found:
+def collect(*roots: str | Path) -> Collected:
+    """Every run below each of ``roots``, once, the outcome of damaged ones DAMAGED.
+
+    UserError where there is none below one of them, or where none can be read.
+    """
+    found: dict[Path, Run] = {}
+    broken: dict[Path, Skipped] = {}
+    for root in roots:
+        readable, unreadable = read_runs(root)
+        found |= {run.folder.resolve(): run for run in readable}
+        broken |= {skip.folder.resolve(): skip for skip in unreadable}
+    runs, skipped = [], [*broken.values()]
+    for run in found.values():
         try:
             runs.append(examined(run))
         except (AttributeError, OSError, OverflowError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             skipped.append(Skipped(run.folder, f"it holds what no run writes: {reason}"))
     if not runs:
-        raise UserError(
-            f"no run in {root} can be read: {'; '.join(f'{s.folder.name}: {s.reason}' for s in skipped)}"
-        )
+        reasons = "; ".join(f"{skip.folder.name}: {skip.reason}" for skip in skipped)
+        raise UserError(f"no run in {', '.join(map(str, roots))} can be read: {reasons}")
     return Collected(runs, sorted(skipped))
 
 

@@ -200,7 +200,7 @@ def test_settings_head_their_rows_in_every_format(lab: Any) -> None:
     for format, heading in {
         "terminal": "\nloss=hinge\nnone ", "markdown": "\n| *loss=hinge* | ",
         "latex": r"\textit{loss=hinge}} \\",
-        "html": "colspan='4' scope='rowgroup'>loss=hinge</th></tr>\n<tr><th class='words' scope='row'>none",
+        "html": "colspan='5' scope='rowgroup'>loss=hinge</th></tr>\n<tr><th class='words' scope='row'>none",
     }.items():  # fmt: skip
         assert heading in render(table, format), format
 

@@ -28,6 +28,11 @@ from snlab.results.tables.measures import RUNS, Measure, measures
 from snlab.results.tables.table import ALL_DIVERGED, NOT_RUN, NOTHING, Cell, Column, Table, rounded
 from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, KILLED, STOPPED, UNFINISHED, Run, Skipped
 
+# What a printed page has room for, by the first part of the key.
+BRIEF = (
+    *("seeds", "failures", names.FID, names.RECALL, names.MODES_COVERED, names.MODES_HIGH_QUALITY),
+    *("sigma_max", names.LIPSCHITZ_GRADIENT_MAX, f"{names.RATIO}/{names.GENERALISATION_GAP}"),
+)
 OUTCOMES = (FINISHED, DIVERGED, STOPPED, FAILED, KILLED, UNFINISHED, DAMAGED)
 # What the columns whose names do not say it mean; said below a table that has them.
 MEANINGS = {
@@ -69,7 +74,7 @@ def _table(
         *(Column(outcome, outcome, kind="number", detail=True) for outcome in OUTCOMES),
         Column("failures", "failures", "%", "diverged or failed, of the runs that ended", RUNS, "number"),
     ]  # fmt: skip
-    columns = [*head, *(measure.column for measure in measured)]
+    columns = [_briefly(column) for column in (*head, *(measure.column for measure in measured))]
     scored = [(g, [measure.spread(g.finished) for measure in measured]) for g in groups]
     rows: list[tuple[tuple[int, list[tuple[str, float]]], list[Cell]]] = []
     for g, spreads in scored:
@@ -95,6 +100,10 @@ def _table(
     shown = [column.key for column in table.shown().columns]
     told = [text for key, text in MEANINGS.items() if any(name.endswith(key) for name in shown)]
     return replace(table, notes=told + table.notes)
+
+
+def _briefly(column: Column) -> Column:
+    return replace(column, brief=column.key in BRIEF or column.key.split("/")[0] in BRIEF)
 
 
 def _head(g: Group) -> list[Cell]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal
@@ -45,7 +45,8 @@ class Column:
     """``key`` names it in CSV, ``header`` elsewhere; ``unit`` and ``help`` explain.
 
     ``kind`` says what its cells hold: words, one number, or the mean over seeds of a number. ``group`` keeps
-    columns together where a table is cut; a ``detail`` is written to CSV only.
+    columns together where a table is cut; a ``detail`` is written to CSV only. Where some columns of a table
+    are ``brief``, only those are printed in LaTeX.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Column:
     group: str = ""
     kind: Literal["words", "number", "mean"] = "words"
     detail: bool = False
+    brief: bool = False
 
     @property
     def title(self) -> str:
@@ -87,6 +89,34 @@ class Table:
         """Without the details."""
         return self._keep(lambda index: not self.columns[index].detail)
 
+    def brief(self) -> Table:
+        """What a printed page has room for: without the details, and where some columns are brief, those."""
+        if not any(column.brief for column in self.columns):
+            return self.shown()
+        return self._keep(lambda index: index == 0 or self.columns[index].brief)
+
+    def named(self, name: str) -> list[int]:
+        """The columns of that key, or of that beginning of a key before its slash."""
+        keys = [column.key for column in self.columns]
+        return [i for i, key in enumerate(keys) if key == name] or [
+            i for i, key in enumerate(keys) if key.startswith(f"{name}/")
+        ]
+
+    def chosen(self, wanted: Sequence[str]) -> Table:
+        """The column of labels and those wanted, as far as they are here, in that order, details or not."""
+        table = self.only(list(dict.fromkeys([0, *(i for name in wanted for i in self.named(name))])))
+        columns = [replace(column, detail=False, brief=True, group="") for column in table.columns]
+        return replace(table, columns=columns)
+
+    def only(self, indices: Sequence[int]) -> Table:
+        """These columns, in this order."""
+        rows = [[row[i] for i in indices] for row in self.rows]
+        return replace(self, columns=[self.columns[i] for i in indices], rows=rows)
+
+    def between(self, first: int, end: int) -> Table:
+        """The rows from ``first`` to before ``end``."""
+        return replace(self, rows=self.rows[first:end], sections=self.sections[first:end])
+
     def without_empty(self) -> Table:
         """Without the columns that say nothing in any row."""
         nothing = {"", NOTHING, NOT_RUN, ALL_DIVERGED}
@@ -105,13 +135,15 @@ class Table:
         return [self._keep({0, *part}.__contains__) for part in (range(1, middle), range(middle, count))]
 
     def _keep(self, wanted: Callable[[int], bool]) -> Table:
-        kept = [i for i in range(len(self.columns)) if wanted(i)]
-        rows = [[row[i] for i in kept] for row in self.rows]
-        return replace(self, columns=[self.columns[i] for i in kept], rows=rows)
+        return self.only([i for i in range(len(self.columns)) if wanted(i)])
+
+    @property
+    def has_best(self) -> bool:
+        return any(cell.best for row in self.rows for cell in row)
 
     @property
     def footnotes(self) -> list[str]:
-        return [*self.notes, *([f"* {BEST}"] if any(cell.best for row in self.rows for cell in row) else [])]
+        return [*self.notes, *([f"* {BEST}"] if self.has_best else [])]
 
 
 MORE = 2  # decimals that a mean is given beyond its own, so that its spread is not zero as shown

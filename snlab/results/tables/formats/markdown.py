@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from snlab.results.tables.table import Table
+from snlab.results.tables.table import BEST, Cell, Table
 
 
 def markdown(tables: Sequence[Table]) -> str:
@@ -12,14 +13,24 @@ def markdown(tables: Sequence[Table]) -> str:
     return "\n".join(_markdown(table.shown()) for table in tables)
 
 
+def _plain(text: str) -> str:
+    """Text in one line, in which nothing is markup or ends a cell."""
+    return re.sub(r"([\\`*<|])", r"\\\1", " ".join(text.split()))
+
+
 def _markdown(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return f"| {' | '.join(cells)} |"
+
+    def shown(cell: Cell) -> str:
+        return f"**{_plain(cell.full)}**" if cell.best else _plain(cell.full)
 
     rule = ["---" if table.is_left(i) else "---:" for i in range(len(table.columns))]
-    lines = [f"### {table.title}", "", line([column.title for column in table.columns]), line(rule)]
+    titles = [_plain(column.title) for column in table.columns]
+    lines = [f"### {_plain(table.title)}", "", line(titles), line(rule)]
     for heading, rows in table.blocks():
-        lines += [line([f"*{heading}*", *[""] * (len(table.columns) - 1)])] if heading else []
-        lines += [line([f"**{cell.full}**" if cell.best else cell.full for cell in row]) for row in rows]
-    notes = [f"- {note.replace('* ', '**bold**: ', 1)}" for note in table.footnotes]
+        lines += [line([f"*{_plain(heading)}*", *[""] * (len(table.columns) - 1)])] if heading else []
+        lines += [line([shown(cell) for cell in row]) for row in rows]
+    notes = [f"- {_plain(note)}" for note in table.notes]
+    notes += [f"- **bold**: {BEST}"] if table.has_best else []
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from snlab.results.tables.table import Cell, Column, Table
 
+WIDEST = 10  # columns side by side; more are cut between their groups
+
 
 def as_html(tables: Sequence[Table]) -> str:
     """A fragment, in ASCII so that it reads right under any declared encoding."""
@@ -16,7 +18,8 @@ def as_html(tables: Sequence[Table]) -> str:
 
 def _html(table: Table) -> str:
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.footnotes)
-    panels = "\n".join(_html_panel(panel) for panel in table.panels())
+    wide = len(table.columns) > WIDEST
+    panels = "\n".join(_html_panel(panel) for panel in (table.panels() if wide else [table]))
     return f"<h3>{html.escape(table.title)}</h3>\n{panels}\n" + (
         f"<ul class='notes'>{notes}</ul>\n" if notes else ""
     )
@@ -47,7 +50,8 @@ def _html_panel(table: Table) -> str:
         lines += [f"<tr class='section'>{cell('th', html.escape(heading), 0, span)}</tr>"] if heading else []
         lines += map(line, rows)
     body = "\n".join(lines)
-    group = html.escape(table.columns[-1].group)
+    groups = {column.group for column in table.columns[1:]}
+    group = html.escape(groups.pop()) if len(groups) == 1 else ""
     caption = f"<caption>{group}</caption>" if group else ""
     head, body = f"<thead><tr>{head}</tr></thead>", f"<tbody>\n{body}\n</tbody>"
     return f"<div class='wide'><table>{caption}\n{head}\n{body}</table></div>"

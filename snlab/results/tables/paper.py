@@ -1,0 +1,220 @@
+"""A paper's table with ours beside it.
+
+One part for each data set, network width, protocol, feature extractor and number of updates. A row shows the
+best of its settings, as the paper does: chosen for each score by that score. A setting of which a run
+diverged is behind all of which none did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from snlab.core import names
+from snlab.metrics.protocols import PROTOCOLS
+from snlab.results import looks
+from snlab.results.extractors import Extractor
+from snlab.results.matching import (
+    INCEPTION,
+    Part,
+    Place,
+    column_of,
+    is_own,
+    of_dataset,
+    parts,
+    plain,
+)
+from snlab.results.notes import skipped_note
+from snlab.results.papers import METRICS, PaperRow, PaperTable, Score, paper_table
+from snlab.results.spread import Spread
+from snlab.results.tables.paper_notes import about, meaning, outside
+from snlab.results.tables.table import NOT_RUN, NOTHING, Cell, Column, Table, rounded
+from snlab.results.tables.trials import Candidate, best_of, candidates, counted, diverged_at, told
+from snlab.tracking.run_folder import DIVERGED, Run, Skipped
+
+RUNS = "runs"
+
+
+def paper_tables(
+    name: str, runs: Sequence[Run], skipped: Sequence[Skipped] = (), dataset: str | None = None
+) -> list[Table]:
+    """The table PAPER/TABLE, one part for each kind of runs that are not compared with one another.
+
+    Where no run stands in a row, one part that says so. UserError for an unknown table or data set.
+    """
+    table = paper_table(name)
+    if dataset is not None:
+        runs = of_dataset(runs, dataset, also=[*table.datasets.values()])
+    found = parts(table, runs)
+    if not found:
+        wanted = plain(dataset) if dataset else next(iter(table.datasets.values()))
+        found = [(_empty(table, wanted), [])]
+    return [_Made(table, part, placed, runs, skipped).table() for part, placed in found]
+
+
+def _empty(table: PaperTable, dataset: str) -> Part:
+    """What the part is of where nothing was run: what the paper's is."""
+    return Part(dataset, 1.0, table.protocol, Extractor(INCEPTION, None), table.generator_updates)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """One part of a table, in the making."""
+
+    paper: PaperTable
+    part: Part
+    placed: Sequence[Place]
+    runs: Sequence[Run]
+    skipped: Sequence[Skipped]
+
+    @property
+    def column(self) -> str:
+        """The key of the paper's scores."""
+        return column_of(self.paper, self.part.dataset)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether ours and the paper's are of one data set, width, protocol, extractor and length."""
+        own, part = self.paper, self.part
+        return (
+            is_own(own, part.dataset)
+            and (part.width, part.protocol, part.extractor.name) == (1.0, own.protocol, INCEPTION)
+            and part.generator_updates == own.generator_updates
+        )
+
+    @property
+    def theirs(self) -> str:
+        """The data set of the paper's scores."""
+        return looks.label(plain(self.paper.datasets[self.column]))
+
+    def table(self) -> Table:
+        metrics = [name for name in self.paper.metrics if self.has(name)]
+        columns = [
+            Column("method", "method"),
+            *(Column(key, header, detail=True) for key, header in (
+                ("section", "network"), ("dataset", "data set"), ("width", "width"), ("protocol", "protocol"),
+                ("extractor", "extractor"), ("generator_updates", "generator updates"), ("source", "source"),
+            )),
+            *(column for metric in metrics for column in self.columns(metric)),
+            Column("settings", "settings run", group=RUNS),
+            Column("diverged", "diverged", group=RUNS),
+            Column("outcomes", "outcomes", detail=True, group=RUNS),
+        ]  # fmt: skip
+        rows, sections, used = [], [], []
+        for index, row in enumerate(self.paper.rows):
+            tried = candidates(self.paper, self.part, self.placed, index)
+            if not (tried or row.note or row.scores.get(self.column)):
+                continue  # the paper has no score of this data set there, and no run is
+            cells = [cell for metric in metrics for cell in self.cells(metric, row, tried)]
+            rows.append([*self.head(row), *cells, *self.tail(row, tried)])
+            sections.append(row.section)
+            used.append((row, tried))
+        notes = [
+            *meaning(self.paper, self.part, self.theirs if not self.comparable else None, metrics),
+            *self.paper.notes,
+            *about(used),
+            *outside(self.paper, self.part, self.runs),
+            *skipped_note(self.skipped),
+        ]
+        # A printed page has no room for the settings that were run: where they are not all, a note has them.
+        columns = [replace(c, brief=not c.detail and c.key != "settings") for c in columns]
+        return Table(self.title, columns, rows, notes, sections if any(sections) else [])
+
+    @property
+    def title(self) -> str:
+        part = self.part
+        return (
+            f"{self.paper.paper}, {self.paper.source}: {looks.label(part.dataset)}, width {part.width:g}, "
+            f"{part.generator_updates} generator updates, protocol {part.protocol}, "
+            f"features of {part.extractor.label}"
+        )
+
+    def has(self, metric: str) -> bool:
+        """Whether the protocol has a score; of one that is unknown, all are taken to be had."""
+        protocol = PROTOCOLS.get(self.part.protocol)
+        return protocol is None or metric in protocol.metrics
+
+    # ---- cells
+
+    def columns(self, metric: str) -> list[Column]:
+        header, group = METRICS[metric].header, METRICS[metric].header
+        whose = "paper" if self.comparable else f"paper, {self.theirs}"
+        ours = f"{header} ({self.part.extractor.label})"
+        columns = [
+            Column(f"{metric}_paper", f"{header}, {whose}", group=group, kind="number"),
+            Column(f"{metric}_paper_std", "", detail=True, group=group, kind="number"),
+            Column(metric, ours, group=group, kind="mean"),
+            Column(f"{metric}_setting", "at", "", "the setting that is best by this score", group),
+        ]
+        if self.comparable:
+            columns.append(Column(f"{metric}_difference", "ours - paper", group=group, kind="number"))
+        return columns
+
+    def cells(self, metric: str, row: PaperRow, tried: Sequence[Candidate]) -> list[Cell]:
+        printed = row.scores.get(self.column, {}).get(metric)
+        best = best_of(metric, self.part.extractor.name, tried)
+        ours = self.ours(metric, row, tried, best)
+        cells = [*_printed(metric, printed, row.note), ours, Cell(best.setting if best else NOTHING)]
+        if not self.comparable:
+            return cells
+        if best is None or printed is None or ours.numbers is None:
+            return [*cells, Cell(NOTHING)]
+        difference = ours.numbers.mean - printed.mean
+        text = format(difference, f"+.{METRICS[metric].decimals[0]}f")
+        text = text if float(text) else text[1:]  # 0 has no sign
+        return [*cells, Cell(text, numbers=Spread.of([difference]))]
+
+    def ours(self, metric: str, row: PaperRow, tried: Sequence[Candidate], best: Candidate | None) -> Cell:
+        if row.wanted is None:
+            return Cell(NOTHING)
+        if not tried:
+            return Cell(NOT_RUN)
+        if best is None:
+            return Cell(told(tried))
+        spread = best.score(metric, self.part.extractor.name)
+        text, std = rounded(spread.mean, spread.std, decimals=4 if metric == names.KID else 2)
+        diverged, whole = len(best.group.of(DIVERGED)), len(best.group.runs)
+        remarks = [f"n={spread.n}", *([f"{diverged}/{whole} diverged"] if diverged else [])]
+        return Cell(text, std, ", ".join(remarks), spread)
+
+    def head(self, row: PaperRow) -> list[Cell]:
+        part = self.part
+        words = (
+            row.method, row.section, part.dataset, f"{part.width:g}", part.protocol, part.extractor.label,
+            str(part.generator_updates), self.paper.source_of(row),
+        )  # fmt: skip
+        return [Cell(word) for word in words]
+
+    def tail(self, row: PaperRow, tried: Sequence[Candidate]) -> list[Cell]:
+        if row.wanted is None:
+            return [Cell(NOTHING)] * 3
+        if not tried:
+            return [Cell(NOT_RUN), Cell(NOTHING), Cell(NOT_RUN)]
+        run = list(dict.fromkeys(c.setting for c in tried))
+        every = len(run) == len(row.wanted.settings) > 1
+        diverged = [diverged_at(c) for c in tried if c.group.of(DIVERGED)]
+        return [
+            Cell(f"all {len(run)}" if every else ", ".join(run)),
+            Cell(", ".join(diverged) or NOTHING),
+            Cell(counted(run for c in tried for run in c.group.runs)),
+        ]
+
+
+def _printed(metric: str, score: Score | None, note: str) -> list[Cell]:
+    """The paper's mean ± standard deviation, and the standard deviation alone."""
+    if score is None:
+        return [Cell(NOTHING, remark=note), Cell(NOTHING)]
+    mean, std = (
+        _decimals(value, least)
+        for value, least in zip((score.mean, score.std), METRICS[metric].decimals, strict=True)
+    )
+    deviation = Spread.of([] if score.std is None else [score.std])
+    return [Cell(mean, std, note, Spread.of([score.mean])), Cell(std or NOTHING, numbers=deviation)]
+
+
+def _decimals(value: float | None, least: int) -> str:
+    """A number as printed: with the decimals that it has, and no fewer than the score is given with."""
+    if value is None:
+        return ""
+    own = len(repr(value).partition(".")[2].removesuffix("0")) if "e" not in repr(value) else least
+    return format(value, f".{max(own, least)}f")

@@ -1,0 +1,97 @@
+"""What must be said below a paper's table: what its numbers are, and which runs are not in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from snlab.metrics.protocols import PROTOCOLS
+from snlab.results import looks
+from snlab.results.groups import differences
+from snlab.results.matching import INCEPTION, Part, places, plain
+from snlab.results.notes import damage_note, listed, version_note
+from snlab.results.papers import METRICS, PaperRow, PaperTable
+from snlab.results.reading import DAMAGED
+from snlab.results.tables.trials import Candidate
+from snlab.tracking.run_folder import DIVERGED, FINISHED, Run
+
+
+def meaning(table: PaperTable, part: Part, theirs: str | None, metrics: Sequence[str]) -> list[str]:
+    """What the numbers are; ``theirs`` is the data set of the paper's, where these do not compare."""
+    notes = []
+    if theirs is not None:
+        of = f"{theirs}, width 1, {table.generator_updates} generator updates, {INCEPTION}"
+        notes.append(
+            f"the paper's scores are of {of}: they stand beside ours for orientation; the order of the "
+            "methods may be compared, the scores may not"
+        )
+    if protocol := PROTOCOLS.get(part.protocol):
+        notes.append(f"protocol {part.protocol}: {protocol.description}")
+    notes.append(
+        "ours: mean ± standard deviation over the n seeds that finished, each at its last checkpoint"
+    )
+    if missing := [METRICS[name].header for name in table.metrics if name not in metrics]:
+        notes.append(f"{', '.join(missing)}: not a score of protocol {part.protocol}")
+    wanted = [row.wanted for row in table.rows if row.wanted]
+    named = {name for each in wanted for name in each.settings}
+    if any(len(each.settings) > 1 for each in wanted):
+        texts = [
+            f"{name} (lr {s.lr:g}, β1 {s.beta1:g}, β2 {s.beta2:g}, n_dis {s.n_dis})"
+            for name, s in table.settings.items()
+            if name in named
+        ]
+        notes.append(
+            "the best of the settings that were run, for each score by that score, as in the paper: "
+            + ", ".join(texts)
+        )
+    return notes
+
+
+def about(rows: Sequence[tuple[PaperRow, Sequence[Candidate]]]) -> list[str]:
+    """What of the runs that stand in rows is not in the scores, and what sets them apart."""
+    tried = [candidate for _, candidates in rows for candidate in candidates]
+    runs = [run for candidate in tried for run in candidate.group.runs]
+    notes = []
+    if any(run.outcome == DIVERGED for run in runs):
+        notes.append("a diverged run counts as the worst score: its setting is behind all without one")
+    if out := [run for run in runs if run.outcome not in (FINISHED, DIVERGED, DAMAGED)]:
+        ends = ", ".join(dict.fromkeys(run.outcome for run in out))
+        notes.append(f"{len(out)} left out of the scores: {ends}")
+    if repeats := sum(candidate.group.repeats for candidate in tried):
+        notes.append(f"{repeats} left out: the same trial with the same seed is in another folder")
+    notes += _fewer(rows)
+    notes += [text for row, candidates in rows for text in _several(row, candidates)]
+    return [*notes, *damage_note(runs), *version_note(runs)]
+
+
+def outside(table: PaperTable, part: Part, runs: Sequence[Run]) -> list[str]:
+    """One line that counts the runs of this data set that stand in no row of any part."""
+    own = [run for run in runs if plain(run.dataset) == part.dataset]
+    lost = [run for run in own if not any(True for _ in places(table, run))]
+    if not lost:
+        return []
+    said = listed(list(dict.fromkeys(looks.label(run.normalizer) for run in lost)))
+    count = "1 run of this data set is" if len(lost) == 1 else f"{len(lost)} runs of this data set are"
+    return [f"{count} of no row's method, network and setting: {said}"]
+
+
+def _fewer(rows: Sequence[tuple[PaperRow, Sequence[Candidate]]]) -> list[str]:
+    """One line where a row's best is of fewer settings than the paper's."""
+    short = []
+    for row, tried in rows:
+        run = list(dict.fromkeys(candidate.setting for candidate in tried))
+        if row.wanted and 0 < len(run) < len(row.wanted.settings):
+            short.append(f"{', '.join(filter(None, (row.section, row.method)))} at {', '.join(run)}")
+    return [f"of fewer settings than the paper's best: {listed(short)} alone"] if short else []
+
+
+def _several(row: PaperRow, tried: Sequence[Candidate]) -> list[str]:
+    """One line where a setting of a row was run in more than one way: what differs, and what stands."""
+    notes = []
+    for name in dict.fromkeys(candidate.setting for candidate in tried):
+        ways = [candidate.group.runs[0].config for candidate in tried if candidate.setting == name]
+        if len(ways) > 1:
+            said = " or ".join(filter(None, differences(ways))) or "the source of a class"
+            notes.append(
+                f"{row.method} at {name} was run in {len(ways)} ways ({said}): not pooled, the best stands"
+            )
+    return notes

@@ -1,0 +1,75 @@
+"""The trials of one row of a paper's table, one or more at each of its settings, and the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from snlab.results.groups import Group, one_trial
+from snlab.results.matching import Part, Place
+from snlab.results.papers import METRICS, PaperTable
+from snlab.results.reading import final
+from snlab.results.spread import Spread
+from snlab.results.tables.table import ALL_DIVERGED
+from snlab.tracking.identity import setting as trial_of
+from snlab.tracking.run_folder import DIVERGED, FINISHED, Run
+
+NOT_SCORED = "not scored"  # runs finished, and none has this score
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One trial, all of its seeds, at one of a row's settings."""
+
+    setting: str
+    group: Group
+
+    def score(self, metric: str, extractor: str) -> Spread:
+        """Over the seeds that finished, each at its last update."""
+        return Spread.of(final(run, f"{metric}/{extractor}") for run in self.group.finished)
+
+
+def candidates(table: PaperTable, part: Part, placed: Sequence[Place], row: int) -> list[Candidate]:
+    """The trials of a row, in the order of its settings. Runs that differ in more than the seed are two."""
+    wanted = table.rows[row].wanted
+    found: list[Candidate] = []
+    for name in wanted.settings if wanted else ():
+        trials: dict[str, list[Run]] = {}
+        for place in placed:
+            if (place.row, place.setting) == (row, name):
+                trials.setdefault(trial_of(place.run.config), []).append(place.run)
+        found += [Candidate(name, one_trial(part.dataset, trial)) for trial in trials.values()]
+    return found
+
+
+def best_of(metric: str, extractor: str, tried: Sequence[Candidate]) -> Candidate | None:
+    """The candidate of the best mean, those without a diverged run first; None where none has a score."""
+    better = METRICS[metric].better
+    scored = [(candidate, candidate.score(metric, extractor)) for candidate in tried]
+    ranked = [((bool(c.group.of(DIVERGED)), -better * score.mean), c) for c, score in scored if score.n]
+    return min(ranked, key=lambda pair: pair[0])[1] if ranked else None
+
+
+# ---- in words --------------------------------------------------------------------------------------------
+
+
+def told(tried: Sequence[Candidate]) -> str:
+    """What became of runs of which none has a score."""
+    outcomes = list(dict.fromkeys(run.outcome for c in tried for run in c.group.runs))
+    if FINISHED in outcomes:
+        return NOT_SCORED
+    return ALL_DIVERGED if DIVERGED in outcomes else ", ".join(outcomes)
+
+
+def diverged_at(candidate: Candidate) -> str:
+    """The setting, and how many of its runs diverged where not all did."""
+    count, whole = len(candidate.group.of(DIVERGED)), len(candidate.group.runs)
+    return candidate.setting if count == whole else f"{candidate.setting} {count}/{whole}"
+
+
+def counted(runs: Iterable[Run]) -> str:
+    """How many runs ended how: "2 finished, 1 diverged"."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        counts[run.outcome] = counts.get(run.outcome, 0) + 1
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
