@@ -14,9 +14,10 @@ from snlab.callbacks.losses import Diverged
 from snlab.callbacks.measurement import AfterMeasurements
 from snlab.callbacks.progress import ProgressReport
 from snlab.callbacks.stopping import StopOnSignal, Stopped
-from snlab.callbacks.summary import Ending, machine, stopped_by, summary
+from snlab.callbacks.summary import Ending, stopped_by, summary
 from snlab.core.distributed import leave_process_group, not_met, peer_lost, why_not_met
 from snlab.core.errors import UserError
+from snlab.core.machine import machine
 from snlab.core.messages import plain_messages
 from snlab.core.names import GENERATOR_STEP
 from snlab.tracking.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
