@@ -20,6 +20,7 @@ ROWS = [
     {"gan", "results"},
     {"callbacks"},
     {"training"},
+    {"scoring"},
     {"sweeps"},
     {"demo", "doctor", "testing"},
     {"cli"},

@@ -49,10 +49,15 @@ def summary(
         "seconds": sum(counted) if counted or seconds is None else seconds,
         "device": str(trainer.strategy.root_device),
         "machine": machine(trainer.strategy.root_device),
-        "versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()},
+        "versions": versions(),
         "extractors": {c.extractor.name: c.extractor.digest for c in callbacks if isinstance(c, Fidelity)},
         "metrics": last,
     }
+
+
+def versions() -> dict[str, str]:
+    """Of what numbers depend on."""
+    return {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
 
 
 def stopped_by(callbacks: Sequence[Callback]) -> str:
