@@ -19,6 +19,8 @@ from snlab.core.imports import importing
 from snlab.core.messages import flush_or_let_go, plain_messages
 from snlab.core.modules import import_all, import_plugins
 from snlab.core.text import use_text_anywhere
+from snlab.scoring.arguments import add_arguments as evaluate_arguments
+from snlab.scoring.arguments import from_arguments as evaluate_options
 from snlab.sweeps.slurm import add_arguments as slurm_arguments
 from snlab.tracking.wandb_agent_run import noted
 from snlab.tracking.wandb_import import import_early
@@ -200,6 +202,16 @@ def slurm(options: argparse.Namespace) -> int:
     return 0
 
 
+def evaluate(options: argparse.Namespace) -> int:
+    asked = evaluate_options(options)
+    with importing():
+        from snlab.scoring.evaluate import evaluate as score
+
+    found = score(options.place, asked)
+    print(found.line + (f": {found.path}" if found.path else ""))
+    return 0
+
+
 def table(options: argparse.Namespace) -> int:
     from snlab.results.output import write
     from snlab.results.reading import collect
@@ -310,6 +322,10 @@ def _parser() -> Parser:
 
     one = command("slurm", slurm, "Submit a sweep to SLURM: an array of jobs, one executor a node.")
     slurm_arguments(one)
+
+    one = command("evaluate", evaluate, "Score a checkpoint, into its run's folder.")
+    evaluate_arguments(one)
+    _imports(one)
 
     one = command("table", table, "Print a table of finished runs.")
     one.add_argument("name", help="which: snlab list tables")

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
-import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from snlab.callbacks.measurement import Measurement, Metrics
 from snlab.callbacks.probe import generate
 from snlab.core import names
-from snlab.core.distributed import all_gather, broadcast_buffers, on_all_ranks, shard
+from snlab.core.distributed import broadcast_buffers
 from snlab.data import Density
 from snlab.data.scaling import to_uint8
-from snlab.metrics.extractors import Extractor, Features
-from snlab.metrics.fidelity import fidelity, real_images
+from snlab.metrics.extractors import Extractor
 from snlab.metrics.modes import modes
 from snlab.metrics.protocols import Protocol
+from snlab.metrics.scorer import Scorer
 
 
 class Fidelity(Measurement):
     """Logs ``fid/E``, ``kid/E`` and the protocol's other scores, E the extractor's name.
 
-    Every rank generates and looks at its shard of the images; rank 0 scores them.
+    The ranks share the work, which changes nothing in the scores.
 
     Args:
         extractor: what looks at the images.
@@ -49,10 +48,14 @@ class Fidelity(Measurement):
         protocol.check(min(len(images), protocol.n_real), len(latents))
         self.extractor = extractor
         self.protocol = protocol
-        self.images = images
+        self.scorer = Scorer(extractor, protocol, images)
         self.latents = latents
         self.labels = labels
-        self._real: Features | None = None
+
+    @property
+    def distance(self) -> str:
+        """The name under which the Fréchet distance is logged."""
+        return f"{names.FID}/{self.extractor.name}"
 
     def logs(self, module: LightningModule) -> set[str]:
         return {f"{metric}/{self.extractor.name}" for metric in self.protocol.metrics}
@@ -62,27 +65,13 @@ class Fidelity(Measurement):
         _ = self.extractor.digest  # trained before the run where it has to be, and known to its summary
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
-        if self._real is None:
-            images = real_images(self.images, self.protocol)
-            self._real = self._features(lambda: shard(images).to(module.device), len(images))
         broadcast_buffers(module.children())
-        fake = self._features(lambda: self._generated(module), len(self.latents))
-        return fidelity(self._real, fake, self.protocol) if trainer.is_global_zero else {}
+        return self.scorer.scores(partial(scored_images, module), self.latents, self.labels, module.device)
 
-    def _generated(self, module: LightningModule) -> Tensor:
-        """This rank's shard of the generated images, uint8."""
-        latents = shard(self.latents).split(1000)
-        labels = [None] * len(latents) if self.labels is None else shard(self.labels).split(1000)
-        return torch.cat([self._images(module, z, y) for z, y in zip(latents, labels, strict=True)])
 
-    def _images(self, module: LightningModule, latents: Tensor, labels: Tensor | None) -> Tensor:
-        device = module.device
-        return to_uint8(generate(module, latents.to(device), None if labels is None else labels.to(device)))
-
-    def _features(self, images: Callable[[], Tensor], n: int) -> Features:
-        """The features of ``n`` images, of which ``images()`` gives each rank its shard."""
-        own = on_all_ranks(lambda: self.extractor.features(images()))
-        return Features(all_gather(own.features, n), all_gather(own.logits, n), own.extractor)
+def scored_images(module: LightningModule, latents: Tensor, labels: Tensor | None) -> Tensor:
+    """Images as they are scored, uint8 (n, C, H, W): see `generate`."""
+    return to_uint8(generate(module, latents, labels))
 
 
 class Modes(Measurement):

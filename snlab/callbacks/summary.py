@@ -8,11 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from pytorch_lightning import Callback, Trainer
 
 from snlab.callbacks.fidelity import Fidelity
 from snlab.callbacks.throughput import Throughput
+from snlab.core.machine import machine
 from snlab.core.names import GENERATOR_STEP
 from snlab.tracking.run_folder import Run
 
@@ -49,10 +49,15 @@ def summary(
         "seconds": sum(counted) if counted or seconds is None else seconds,
         "device": str(trainer.strategy.root_device),
         "machine": machine(trainer.strategy.root_device),
-        "versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()},
+        "versions": versions(),
         "extractors": {c.extractor.name: c.extractor.digest for c in callbacks if isinstance(c, Fidelity)},
         "metrics": last,
     }
+
+
+def versions() -> dict[str, str]:
+    """Of what numbers depend on."""
+    return {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
 
 
 def stopped_by(callbacks: Sequence[Callback]) -> str:
@@ -62,10 +67,3 @@ def stopped_by(callbacks: Sequence[Callback]) -> str:
         if message:
             return f"{type(callback).__name__}: {str(message).removesuffix(' Signaling Trainer to stop.')}"
     return "a callback told the trainer to stop"
-
-
-def machine(device: torch.device) -> str:
-    """On what a run was trained: the GPU's name, or the kind of CPU and its threads, which round alike."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"

@@ -6,7 +6,7 @@ With one process every function here gives back what it was given.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -50,6 +50,31 @@ def all_gather(x: Tensor, n: int) -> Tensor:
 def global_mean(x: Tensor) -> Tensor:
     """The mean over all ranks' shards of ``x``, each of the same size, differentiable like ``all_gather``."""
     return all_gather(x, global_count(len(x))).mean()
+
+
+@torch.no_grad()
+def by_units(n: int, unit: int, compute: Callable[[slice], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """``compute`` of n rows, ``unit`` at a time: what it gives of each, joined in order, on every rank.
+
+    Ranks share out whole units: so which rows are computed together, and how that rounds, is the same however
+    many ranks there are. RuntimeError on all of them where it fails on one.
+
+    Args:
+        n: how many rows; at least 1.
+        unit: rows at a time; at the end there may be fewer.
+        compute: of a slice of m rows, tensors (m, ...).
+    """
+    starts = torch.arange(0, n, unit).tensor_split(world_size())
+    shares = [[slice(i, min(i + unit, n)) for i in part.tolist()] for part in starts]
+    sizes = [sum(rows.stop - rows.start for rows in share) for share in shares]
+    rank = dist.get_rank() if world_size() > 1 else 0
+
+    def own() -> tuple[Tensor, ...]:
+        # One row tells a rank that has none the shapes.
+        found = [compute(rows) for rows in shares[rank] or [slice(0, 1)]]
+        return tuple(torch.cat(parts)[: sizes[rank]] for parts in zip(*found, strict=True))
+
+    return tuple(_gathered(part, sizes) for part in on_all_ranks(own))
 
 
 def on_all_ranks(compute: Callable[[], T]) -> T:
@@ -121,6 +146,17 @@ def why_not_met(error: BaseException) -> str:
     return f"the processes of this run do not meet at {place} (MASTER_ADDR, MASTER_PORT): {reason}"
 
 
+def _gathered(x: Tensor, sizes: Sequence[int]) -> Tensor:
+    """What every rank has, joined: ``sizes[rank]`` rows of each."""
+    if world_size() == 1:
+        return x
+    padded = x.new_zeros(max(sizes), *x.shape[1:])
+    padded[: len(x)] = x
+    parts = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(parts, padded)
+    return torch.cat([rows[:size] for rows, size in zip(parts, sizes, strict=True)])
+
+
 # ---- differentiable collectives -------------------------------------------------------------------------
 
 
@@ -129,12 +165,8 @@ class _AllGather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, n: int) -> Tensor:
-        sizes = [len(rows) for rows in torch.arange(n).tensor_split(world_size())]  # the first is the largest
-        padded = x.new_zeros(sizes[0], *x.shape[1:])
-        padded[: len(x)] = x
-        parts = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(parts, padded)
-        return torch.cat([rows[:size] for rows, size in zip(parts, sizes, strict=True)])
+        sizes = [len(rows) for rows in torch.arange(n).tensor_split(world_size())]
+        return _gathered(x, sizes)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:

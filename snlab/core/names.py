@@ -46,6 +46,7 @@ TRUE_RATIOS = (TRUE_RMSE, TRUE_BIAS, TRUE_CORRELATION)
 FID = "fid"  # + /EXTRACTOR
 KID = "kid"
 INCEPTION_SCORE = "inception_score"
+INCEPTION_SCORE_STD = "inception_score_std"  # over the splits of the generated images
 PRECISION = "precision"
 RECALL = "recall"
 

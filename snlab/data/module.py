@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import repeat
+from typing import Any
 
 from pytorch_lightning import LightningDataModule
 
@@ -47,6 +48,10 @@ class DataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         if self.trainer is not None:
             self.dataset = self.dataset.to(self.trainer.strategy.root_device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint says of the data that its networks were trained on."""
+        return {"dataset": self.dataset.name, "sample_shape": list(self.sample_shape)}
 
     def train_dataloader(self) -> Endless:
         return Endless(self.dataset)

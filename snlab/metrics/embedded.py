@@ -13,18 +13,16 @@ import io
 import json
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import filelock
 import torch
 from torch import Tensor
 from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
-from snlab.core.files import write_atomically
+from snlab.core.cached import cached
 from snlab.core.folders import cache_folder
 from snlab.metrics.classifier import (
     Classifier,
@@ -85,7 +83,7 @@ def embedded_extractor(
 
     def load() -> tuple[str, FeatureExtractorBase]:
         path = Path(cache or cache_folder()) / f"{name}-{_key(images, labels, classes)}.pt"
-        weights = _cached(path, train)
+        weights = cached(path, train, WAIT)
         with on_one_cpu_thread():
             classifier = classifier_for(images, classes)
             classifier.load_state_dict(torch.load(io.BytesIO(weights), weights_only=True))
@@ -143,34 +141,3 @@ def _key(images: Tensor, labels: Tensor, classes: int) -> str:
         digest.update(part.cpu().contiguous().numpy().data)
     digest.update(labels[::step].cpu().long().contiguous().numpy().data)
     return digest.hexdigest()[:16]
-
-
-def _cached(path: Path, train: Callable[[], bytes]) -> bytes:
-    """The bytes at ``path``, else those that ``train`` gives, which are written there if that can be done."""
-    if (weights := _verified(path)) is not None:  # without the lock: a folder that is only read needs none
-        return weights
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.with_suffix(".lock"), timeout=WAIT):
-            if (weights := _verified(path)) is not None:  # another process trained it meanwhile
-                return weights
-            if path.exists():
-                log.warning("%s is not what was written there: training it again", path)
-            weights = train()
-            write_atomically(path, weights)
-            write_atomically(path.with_suffix(".sha256"), hashlib.sha256(weights).hexdigest() + "\n")
-    except (OSError, NotImplementedError) as error:  # the second: a file system without locks
-        # The cache saves time and no more: a run whose weights cannot be kept has the same ones.
-        log.warning("cannot keep weights in %s (%s): going on without", path.parent, error)
-        weights = weights or train()
-    return weights
-
-
-def _verified(path: Path) -> bytes | None:
-    """What ``path`` holds if its checksum agrees, else None."""
-    try:
-        weights = path.read_bytes()
-        checksum = path.with_suffix(".sha256").read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return weights if hashlib.sha256(weights).hexdigest() == checksum else None

@@ -29,11 +29,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What an extractor sees in n images: ``features`` (n, d) and ``logits`` (n, k), float32."""
+    """What an extractor sees in n images: ``features`` (n, d) and ``logits`` (n, k), float32.
+
+    ``known``: the moments of the features, where they have been computed before.
+    """
 
     features: Tensor
     logits: Tensor
     extractor: str
+    known: Moments | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -44,7 +48,7 @@ class Features:
     @cached_property
     def moments(self) -> Moments:
         """Mean (d,) and covariance (d, d), computed once: of the real side, once a run."""
-        return Moments.of(self.features)
+        return Moments.of(self.features) if self.known is None else self.known
 
 
 class Extractor:
@@ -134,7 +138,7 @@ def _inception(path: Path) -> tuple[str, FeatureExtractorInceptionV3]:
     except OSError as error:
         raise UserError(
             f"no Inception weights at {path} ({error.strerror}): download {URL_INCEPTION_V3} to there, "
-            f"or say where they are (inception_weights)"
+            f"or say where they are (inception_weights); embedded features need none"
         ) from error
     digest = hashlib.sha256(data).hexdigest()
     try:

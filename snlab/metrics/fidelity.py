@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
-from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
+from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
@@ -43,7 +43,8 @@ def fidelity(real: Features, fake: Features, protocol: Protocol = PROTOCOLS["emb
     - ``kid``: squared maximum mean discrepancy with a cubic kernel, unbiased and so at times below 0
       (Bińkowski et al. 2018), lower is better;
     - ``inception_score``: exp of the mean KL divergence of p(class | image) from p(class) (Salimans et al.
-      2016), 1 to the number of classes, higher is better;
+      2016), 1 to the number of classes, higher is better; the mean over the protocol's splits, of which
+      ``inception_score_std`` is the standard deviation (of the splits themselves: n, not n - 1);
     - ``precision``, ``recall``: share of generated images in the real images' manifold and the reverse, by
       the third nearest neighbour (Kynkäänniemi et al. 2019), 0 to 1.
 
@@ -72,7 +73,7 @@ def _scores(real: Features, fake: Features, protocol: Protocol) -> dict[str, flo
         logits = fake.logits[: protocol.n_inception or protocol.n_fake].cpu()
         found = isc_features_to_metric(logits, splits=protocol.inception_splits)
         scores[names.INCEPTION_SCORE] = found[KEY_METRIC_ISC_MEAN]
-
+        scores[names.INCEPTION_SCORE_STD] = found[KEY_METRIC_ISC_STD]
     fake = fake[: protocol.n_fake]
     if names.FID in protocol.metrics:
         scores[names.FID] = _frechet(real, fake)

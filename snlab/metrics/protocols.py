@@ -57,7 +57,7 @@ PROTOCOLS: dict[str, Protocol] = {
             description="Miyato et al. 2018: inception score of 10 times 5000 generated images; FID of 5000 "
             "generated images against 10000 real ones",
             extractor="inception-v3-compat",
-            metrics=(names.FID, names.INCEPTION_SCORE),
+            metrics=(names.FID, names.INCEPTION_SCORE, names.INCEPTION_SCORE_STD),
             n_real=10_000,
             n_fake=5_000,
             n_inception=50_000,
@@ -67,7 +67,10 @@ PROTOCOLS: dict[str, Protocol] = {
             name="50k",
             description="50000 generated images against 50000 real ones; inception score in 10 splits",
             extractor="inception-v3-compat",
-            metrics=(names.FID, names.KID, names.INCEPTION_SCORE, names.PRECISION, names.RECALL),
+            metrics=(
+                *(names.FID, names.KID, names.INCEPTION_SCORE, names.INCEPTION_SCORE_STD),
+                *(names.PRECISION, names.RECALL),
+            ),
             n_real=50_000,
             n_fake=50_000,
             inception_splits=10,

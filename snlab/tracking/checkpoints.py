@@ -32,6 +32,16 @@ def checkpoint_step(path: Path) -> int:
     return int(found[1]) if found else -1
 
 
+def best_path(folder: Path, generator_step: int) -> Path:
+    """Where the checkpoint of the best score so far is kept; it is none of those that a run goes on from."""
+    return folder / f"best-{generator_step:08d}{SUFFIX}"
+
+
+def best_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints that were the best at their time, the best of all first."""
+    return sorted(folder.glob(f"best-*{SUFFIX}"), reverse=True)
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in ``folder``, newest first."""
     found = [path for path in folder.glob(f"*{SUFFIX}") if checkpoint_step(path) >= 0]

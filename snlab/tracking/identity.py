@@ -9,7 +9,9 @@ from typing import Any
 
 # What cannot change a number: where a run lands, how it is kept and shown, and which modules are imported for
 # the names that they bring (the source of what a run uses of them is in `sources`).
-_NOT_IDENTITY = {"config", "runs", "run_folder", "resume", "again", "checkpoint_every", "wandb", "import"}
+_NOT_IDENTITY = {
+    *("config", "runs", "run_folder", "resume", "again", "checkpoint_every", "keep_best", "wandb", "import"),
+}
 # Of the Trainer's options: on what and by which kernels it runs (the same to rounding), how long at a time,
 # what is shown.
 _TRAINER_NOT_IDENTITY = {

@@ -62,7 +62,7 @@ class RunWriter:
 
     def append_metrics(self, generator_step: int, metrics: Mapping[str, Any]) -> None:
         """Add one line; numbers that are not finite are written as null, as JSON has no word for them."""
-        row = {GENERATOR_STEP: generator_step, **{name: _finite(value) for name, value in metrics.items()}}
+        row = {GENERATOR_STEP: generator_step, **{name: finite(value) for name, value in metrics.items()}}
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -75,17 +75,18 @@ class RunWriter:
             write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        text = json.dumps({name: _finite(value) for name, value in summary.items()}, indent=1)
+        text = json.dumps({name: finite(value) for name, value in summary.items()}, indent=1)
         write_atomically(self.folder / SUMMARY, text + "\n")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """``value`` with null for every number that is not finite: JSON has no word for them."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(v) for key, v in value.items()}
+        return {key: finite(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return value
 
 

@@ -137,6 +137,12 @@ class FitCLI(LightningCLI):
             default=0.1,
             help="Generator steps, or below 1 a share of the run.",
         )
+        parser.add_argument(
+            "--keep_best",
+            type=bool,
+            default=False,
+            help="Also keep the checkpoint of the lowest Fréchet distance that was logged.",
+        )
         parser.add_class_arguments(MeasureOptions, "measure")
         parser.add_class_arguments(WandbOptions, "wandb")
         for target, source in LINKED.items():

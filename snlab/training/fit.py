@@ -9,14 +9,15 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
-from snlab.callbacks.checkpoint import Checkpoint
+from snlab.callbacks.checkpoint import BestCheckpoint, Checkpoint
 from snlab.callbacks.losses import Diverged
 from snlab.callbacks.measurement import AfterMeasurements
 from snlab.callbacks.progress import ProgressReport
 from snlab.callbacks.stopping import StopOnSignal, Stopped
-from snlab.callbacks.summary import Ending, machine, stopped_by, summary
+from snlab.callbacks.summary import Ending, stopped_by, summary
 from snlab.core.distributed import leave_process_group, not_met, peer_lost, why_not_met
 from snlab.core.errors import UserError
+from snlab.core.machine import machine
 from snlab.core.messages import plain_messages
 from snlab.core.names import GENERATOR_STEP
 from snlab.tracking.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
@@ -39,7 +40,7 @@ from snlab.tracking.wandb_mirror import WandbMirror, WandbOptions, replay
 from snlab.training.arguments import FitCLI
 from snlab.training.asked import check_asked
 from snlab.training.claim import Claim
-from snlab.training.measurements import MeasureOptions, check_weights, measurements
+from snlab.training.measurements import MeasureOptions, check_weights, distance, measurements
 from snlab.training.parallel import end_with_launcher, leading, speak_by_rank
 from snlab.training.trainer_options import check_monitors, seconds
 
@@ -111,7 +112,7 @@ def _wandb_id(place: Claim, anew: bool) -> str:
 
 
 def _callbacks(cli: FitCLI, place: Claim) -> list[Callback]:
-    checkpoint = Checkpoint(place.folder / CHECKPOINTS, cli.settings["checkpoint_every"])
+    folder = place.folder / CHECKPOINTS
     measured = measurements(
         MeasureOptions(**cli.settings["measure"]),
         cli.model,
@@ -120,8 +121,10 @@ def _callbacks(cli: FitCLI, place: Claim) -> list[Callback]:
     )
     check_monitors(cli.callbacks, set[str]().union(*(m.logs(cli.model) for m in measured)))
     check_weights(measured)
+    best = [BestCheckpoint(folder, distance(measured))] if cli.settings["keep_best"] else []
+    checkpoint = Checkpoint(folder, cli.settings["checkpoint_every"], best=best[0] if best else None)
     stop = StopOnSignal(checkpoint, seconds(cli.settings["trainer"]["max_time"]))
-    return [*measured, AfterMeasurements(cli.callbacks, measured), ProgressReport(), checkpoint, stop]
+    return [*measured, AfterMeasurements(cli.callbacks, measured), ProgressReport(), *best, checkpoint, stop]
 
 
 def _train(

@@ -79,6 +79,14 @@ def check_weights(found: Iterable[Measurement]) -> None:
             measurement.extractor.check()
 
 
+def distance(found: Iterable[Measurement]) -> Fidelity:
+    """Of a run's measurements that of the Fréchet distance; UserError where it takes none."""
+    for measurement in found:
+        if isinstance(measurement, Fidelity):
+            return measurement
+    raise UserError("keep_best wants a Fréchet distance, and this run measures none")
+
+
 def _check(options: MeasureOptions, dataset: DataSet) -> None:
     """UserError for what cannot be had, a warning for what the data set has less of."""
     if options.probe_size < 4:
@@ -97,10 +105,8 @@ def _check(options: MeasureOptions, dataset: DataSet) -> None:
 
 def _quality(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int) -> list[Measurement]:
     """What tells the quality of samples: a Fréchet distance of images, the modes of a mixture."""
-    generator = torch.Generator().manual_seed(stream_seed(seed, "fidelity"))
     if dataset.density is not None:
-        latents = torch.randn(MODE_SAMPLES, gan.latent_dim, generator=generator)
-        labels = _labels(gan, dataset, MODE_SAMPLES, generator)
+        latents, labels = drawn(gan, dataset, MODE_SAMPLES, seed)
         return [Modes(dataset.density, latents, options.fidelity_every, labels)]
     if options.fidelity == "none" or dataset.train.ndim != 4:
         return []
@@ -108,9 +114,19 @@ def _quality(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int) -> 
     if found is None:
         return []
     extractor, protocol = found
-    latents = torch.randn(protocol.n_generated, gan.latent_dim, generator=generator)
-    labels = _labels(gan, dataset, protocol.n_generated, generator)
+    latents, labels = drawn(gan, dataset, protocol.n_generated, seed)
     return [Fidelity(extractor, protocol, dataset.train, latents, options.fidelity_every, labels)]
+
+
+def drawn(gan: GAN, dataset: DataSet, n: int, seed: int, draw: int = 0) -> tuple[Tensor, Tensor | None]:
+    """Latents (n, latent_dim) of samples that are scored, and labels (n,) where the generator is given them.
+
+    Draw 0 is the run's own, the same at every measurement; others share nothing with it.
+    """
+    stream = f"fidelity/{draw}" if draw else "fidelity"
+    generator = torch.Generator().manual_seed(stream_seed(seed, stream))
+    latents = torch.randn(n, gan.latent_dim, generator=generator)
+    return latents, _labels(gan, dataset, n, generator)
 
 
 def _labels(gan: GAN, dataset: DataSet, n: int, generator: torch.Generator) -> Tensor | None:
@@ -128,13 +144,20 @@ def _extractor(options: MeasureOptions, dataset: DataSet) -> tuple[Extractor, Pr
     """
     if options.fidelity == "inception":
         return inception_extractor(options.inception_weights), PROTOCOLS[options.protocol]
-    if dataset.train_labels is None or dataset.heldout_labels is None:
-        reason = f"{dataset.name} has no labels to train an extractor on"
+    try:
+        return embedded(dataset), PROTOCOLS["embedded"]
+    except UserError as reason:
         if options.fidelity == "embedded":
-            raise UserError(f"measure.fidelity is embedded; {reason}")
+            raise UserError(f"measure.fidelity is embedded; {reason}") from None
         rank_zero_warn(f"fidelity is left out: {reason}")
         return None
-    extractor = embedded_extractor(
+
+
+def embedded(dataset: DataSet) -> Extractor:
+    """The data set's own extractor, trained when it is first used; UserError where it has no labels."""
+    if dataset.train_labels is None or dataset.heldout_labels is None:
+        raise UserError(f"{dataset.name} has no labels to train an extractor on")
+    return embedded_extractor(
         dataset.name,
         dataset.train,
         dataset.train_labels,
@@ -142,4 +165,3 @@ def _extractor(options: MeasureOptions, dataset: DataSet) -> tuple[Extractor, Pr
         dataset.heldout,
         dataset.heldout_labels,
     )
-    return extractor, PROTOCOLS["embedded"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snlab.callbacks.fidelity import Fidelity, Modes
+from snlab.callbacks.fidelity import Fidelity, Modes, scored_images
 from snlab.callbacks.probe import Probe, generate, generate_trained
 from snlab.callbacks.ratio import Ratio
 from snlab.callbacks.samples import Samples
@@ -167,8 +167,8 @@ def test_scored_images_have_the_training_datas_shares_of_labels(network: str) ->
         share, torch.bincount(data.train_labels) / len(data.train), atol=1.1 / len(latents), rtol=0
     )
     assert (fidelity.labels[:100].unique().tolist()) == list(range(10))  # mixed: any part has all
-    images = fidelity._generated(gan)
-    assert images.shape == (len(latents), 1, 16, 16)
+    images = scored_images(gan, fidelity.latents[:50], fidelity.labels[:50])
+    assert images.shape == (50, 1, 16, 16)
 
 
 def test_modes_are_counted_over_all_components() -> None:

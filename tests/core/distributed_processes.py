@@ -13,6 +13,7 @@ from snlab.core.distributed import (
     MaxAcrossRanks,
     all_gather,
     broadcast_buffers,
+    by_units,
     global_count,
     leave_process_group,
     on_all_ranks,
@@ -28,6 +29,15 @@ def derivatives(x: Tensor) -> tuple[Tensor, Tensor]:
     (first,) = torch.autograd.grad(loss, own, create_graph=True)
     (second,) = torch.autograd.grad(first.pow(2).sum(), own)
     return first.detach(), second
+
+
+def units_of(x: Tensor, unit: int) -> tuple[Tensor, Tensor]:
+    """Rows of ``x``, and beside each how many were looked at together."""
+
+    def compute(rows: slice) -> tuple[Tensor, Tensor]:
+        return x[rows], torch.full((rows.stop - rows.start,), rows.stop - rows.start)
+
+    return by_units(len(x), unit, compute)
 
 
 def failure_of(compute: object) -> str:
@@ -58,6 +68,7 @@ if __name__ == "__main__":
         "gathered": all_gather(shard(x), 7),
         "bytes": all_gather(shard(x).to(torch.uint8), 7),
         "derivatives": derivatives(x),
+        "units": [units_of(x, 3), units_of(x, 4)],
         "failed": failure_of(second_fails),
         "well": failure_of(lambda: "well"),
         "buffer": batch_norm.running_mean,

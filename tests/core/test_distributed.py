@@ -47,6 +47,14 @@ def test_every_process_gathers_the_whole(results):
         assert torch.equal(result["bytes"], X.to(torch.uint8))
 
 
+def test_whole_units_are_computed_together_whoever_computes_them(results):
+    """Of three processes; with units of 4 rows one of them has none."""
+    sizes = [[3, 3, 3, 3, 3, 3, 1], [4, 4, 4, 4, 3, 3, 3]]
+    for result in results:
+        assert all(torch.equal(rows, X) for rows, _ in result["units"])
+        assert [together.tolist() for _, together in result["units"]] == sizes
+
+
 def test_gathered_is_differentiable_twice(results):
     """The sum of the processes' losses, 1 + 2 + 3 times the same, by its parts."""
     x = X.clone().requires_grad_()

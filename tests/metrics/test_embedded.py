@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from snlab.core import cached
 from snlab.data.dataset import DataSet
 from snlab.metrics import classifier, embedded
 from snlab.metrics.classifier import RECIPE, Classifier, accuracy, train_classifier
@@ -148,7 +149,7 @@ def test_a_disk_that_fills_up_costs_no_second_training(
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(embedded, "write_atomically", full)
+    monkeypatch.setattr(cached, "write_atomically", full)
     assert len(train(tmp_path).digest) == 64
     assert len(trainings) == 1
 

@@ -51,6 +51,7 @@ def trainer(**options: object) -> dict[str, object]:
         ({"again": True}, True),
         ({"wandb": {"project": "x"}}, True),
         ({"checkpoint_every": 0.5}, True),
+        ({"keep_best": True}, True),
     ],
 )
 def test_identity_is_what_is_computed(change, same):

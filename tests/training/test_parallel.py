@@ -14,6 +14,9 @@ import torch
 import yaml
 from torch import nn
 
+from snlab.metrics.protocols import PROTOCOLS
+from snlab.scoring.arguments import Options
+from snlab.scoring.evaluate import evaluate
 from snlab.tracking.run_folder import Run
 from tests.comparing import assert_same, rows
 from tests.variants import ALL
@@ -142,7 +145,7 @@ def run_alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def run_of_two(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return fitted(tmp_path_factory.mktemp("run_of_two"), *FIT, *TWO)
+    return fitted(tmp_path_factory.mktemp("run_of_two"), *FIT, *TWO, "--keep_best", "true")
 
 
 def test_measurements_are_those_of_one_process(run_alone, run_of_two):
@@ -156,6 +159,24 @@ def test_measurements_are_those_of_one_process(run_alone, run_of_two):
         for name, value in row.items():
             if not name.startswith("time/") and value is not None:
                 assert two[step][name] == pytest.approx(value, rel=1e-3, abs=1e-3), f"{name} at {step}"
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_checkpoint_scores_what_its_run_logged(devices, run_alone, run_of_two):
+    """To the last digit, in one process, whatever the run had."""
+    trained = run_alone if devices == 1 else run_of_two
+    scores = evaluate(trained.folder, Options(protocol="embedded")).entry["scores"]
+    assert set(scores) == {f"{m}/embedded-digits/embedded" for m in PROTOCOLS["embedded"].metrics}
+    assert {name.removesuffix("/embedded"): value for name, value in scores.items()}.items() <= (
+        trained.rows[2].items()
+    )
+
+
+def test_the_best_of_two_processes_is_whole(run_of_two):
+    steps, values = run_of_two.series("fid/embedded-digits")
+    found = evaluate(run_of_two.folder, Options(protocol="embedded", checkpoint="best")).entry
+    assert found["generator_step"] == steps[values.index(min(values))]
+    assert found["checkpoint"]["chosen_by"]["value"] == min(values)
 
 
 def test_several_devices_are_the_same_trial(run_alone, run_of_two):

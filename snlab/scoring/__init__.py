@@ -1,0 +1,1 @@
+"""Scoring checkpoints after training: a run's networks made again, and its numbers to the last digit."""
