@@ -128,13 +128,13 @@ def _settings(configs: list[dict[str, Any]]) -> list[str]:
     """
     theirs = [MODULE in config for config in configs]
     if not any(theirs) or all(theirs):
-        return _differences(configs)
-    ours = iter(_differences([config for config in configs if MODULE not in config]))
-    others = iter(_differences([config for config in configs if MODULE in config], always=(MODULE,)))
+        return differences(configs)
+    ours = iter(differences([config for config in configs if MODULE not in config]))
+    others = iter(differences([config for config in configs if MODULE in config], always=(MODULE,)))
     return [next(others if own else ours) for own in theirs]
 
 
-def _differences(configs: list[dict[str, Any]], always: Sequence[str] = ()) -> list[str]:
+def differences(configs: list[dict[str, Any]], always: Sequence[str] = ()) -> list[str]:
     """For each configuration, the settings in which they differ, and those that are ``always`` said."""
     flat = [_flatten(config) for config in configs]
     # Of a class whose source has changed the groups have one name and setting, and are told apart by a mark.

@@ -1,0 +1,175 @@
+"""Figures 3 and 9: the singular values of the discriminator's convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snlab.core import names
+from snlab.results import looks
+from snlab.results.figures.miyato2018.bands import last_width
+from snlab.results.figures.miyato2018.bars import VARIED, compared
+from snlab.results.figures.miyato2018.printed import (
+    SMALL,
+    THICK,
+    THIN,
+    Panel,
+    curve_over_seeds,
+    heading,
+    key,
+    key_height,
+    line,
+    panels,
+    scored,
+    sheet,
+    shown,
+    unfilled,
+    wrapped,
+)
+from snlab.results.figures.sigma import depth_colours
+from snlab.results.figures.spectrum import last_spectrum
+from snlab.results.figures.style import updates_axis, visible
+from snlab.results.settings import (
+    SETTINGS,
+    SPECTRAL_NORM,
+    WEIGHT_CLIPPING,
+    WEIGHT_NORM,
+    Method,
+    letter_of,
+    listed,
+    method_of,
+)
+from snlab.tracking.run_folder import FINISHED, Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OF_FIGURE_3 = (WEIGHT_CLIPPING, WEIGHT_NORM, SPECTRAL_NORM)
+
+
+def figure3(runs: Sequence[Run], width: float) -> Figure:
+    """Squared singular values of each convolution, of three methods at their best setting."""
+    from matplotlib.ticker import MaxNLocator
+
+    here = [run for run in runs if letter_of(run) and method_of(run) in OF_FIGURE_3]
+    found = shown([panel for panel in compared(panels(here, VARIED)) if _layers(best_settings(panel))])
+    if not found:
+        what = (
+            "finished runs of weight_clipping, weight_norm and spectral_norm at a setting A to F of Table 1 "
+            f"that logged {names.SPECTRUM}/LAYER and, to choose between settings, {names.FID}/EXTRACTOR"
+        )
+        sweeps = ("table2_cifar10", "table2_stl10", "table2_fashion_mnist")
+        raise unfilled("miyato2018/figure3", what, runs, sweeps)
+    best = [best_settings(panel) for panel in found]
+    layers = [_layers(of) for of in best]
+    colours = looks.palette(method.normalizer for method in OF_FIGURE_3)
+    columns = max(2, int((width - 0.4) / 0.7))
+    lines = [-(-len(names_of) // columns) for names_of in layers]
+    below = key_height([f"{method} (C)" for method in OF_FIGURE_3], width)
+    above = [0.17 * (1 + wrapped(panel.title, width).count("\n")) for panel in found]
+    figure, bands = sheet(
+        width, [1.0 * count + 0.15 + extra + below for count, extra in zip(lines, above, strict=True)]
+    )
+    for band, panel, of, names_of, count in zip(bands, found, best, layers, lines, strict=True):
+        grid = band.subplots(count, -(-len(names_of) // count), sharey=True, squeeze=False)
+        for axes, layer in zip(grid.flat, names_of, strict=False):
+            for method, (_, members) in of.items():
+                colour = colours[method.normalizer].colour
+                curves = [c for run in members if (c := last_spectrum(run, layer)) is not None]
+                for curve in curves:
+                    how = THIN if len(curves) > 1 else THICK
+                    axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, **how)
+                if len({len(curve) for curve in curves}) == 1 < len(curves):
+                    mean = np.mean(curves, axis=0)
+                    axes.plot(np.arange(1, len(mean) + 1), mean, color=colour, **THICK)
+            axes.set_title(layer, fontsize=SMALL)
+            axes.set_ylim(0, 1.04)
+            axes.set_xlim(left=0)
+            axes.xaxis.set_major_locator(MaxNLocator(2, integer=True))
+        for axes in grid.flat[len(names_of) :]:
+            axes.remove()
+        for axes in grid.flat[max(0, len(names_of) - grid.shape[1]) : len(names_of)]:
+            axes.set_xlabel("index")
+        for axes in grid[:, 0]:
+            axes.set_ylabel("σᵢ² / σ₁²")
+        heading(band, panel.title, width)
+        entries = [
+            line(colours[method.normalizer].colour, f"{method} ({of[method][0]})")
+            if method in of
+            else line(colours[method.normalizer].colour, f"{method}: not run", linestyle=":")
+            for method in OF_FIGURE_3
+        ]
+        key(band, entries, width)
+    return figure
+
+
+def figure9(runs: Sequence[Run], width: float) -> Figure:
+    """Exact σ of each convolution through training under spectral norm, setting C."""
+    here = [
+        run
+        for run in runs
+        if letter_of(run) == "C" and method_of(run) == SPECTRAL_NORM and last_width(run) in (1, None)
+    ]
+    found = shown([panel for panel in panels(here, ()) if convolutions(panel.runs, names.SIGMA_EXACT)])
+    if not found:
+        what = f"runs of spectral_norm at {listed('C')} that logged {names.SIGMA_EXACT}/LAYER"
+        raise unfilled("miyato2018/figure9", what, runs, ("figure9_sigma", "figure9_sigma_fashion_mnist"))
+    above = [0.17 * (1 + wrapped(panel.title, width).count("\n")) for panel in found]
+    layers = [convolutions(panel.runs, names.SIGMA_EXACT) for panel in found]
+    below = [key_height([visible(layer) for layer in of], width) for of in layers]
+    heights = [min(0.55 * width, 2.4) + up + down for up, down in zip(above, below, strict=True)]
+    figure, bands = sheet(width, heights)
+    for band, panel, of in zip(bands, found, layers, strict=True):
+        axes = band.subplots()
+        axes.axhline(1, color="#999999", linewidth=0.6, zorder=1)
+        colours = depth_colours(of)
+        for layer, colour in colours.items():
+            curve_over_seeds(axes, panel.runs, f"{names.SIGMA_EXACT}/{layer}", colour)
+        axes.set_ylabel("largest singular value σ")
+        updates_axis(axes)
+        heading(band, panel.title, width)
+        key(band, [line(colour, visible(layer)) for layer, colour in colours.items()], width)
+    return figure
+
+
+def convolutions(runs: Sequence[Run], prefix: str) -> list[str]:
+    """The layers logged as ``prefix/LAYER`` that are named as convolutions are; all, where none is."""
+    found = dict.fromkeys(name.removeprefix(f"{prefix}/") for run in runs for name in run.names(f"{prefix}/"))
+    return [layer for layer in found if "conv" in layer.rsplit(".", 1)[-1]] or list(found)
+
+
+def best_settings(panel: Panel) -> dict[Method, tuple[str, list[Run]]]:
+    """Of each method, the letter of the setting with the lowest mean FID, and its finished runs.
+
+    Where a method finished at one setting alone, no score is needed. FID is of the first extractor that
+    scored any of the runs.
+    """
+    by_fid = next(iter(scored([panel], names.FID)), None)
+    found = {}
+    for method in OF_FIGURE_3:
+        runs = {
+            letter: members
+            for letter in SETTINGS
+            if (
+                members := [
+                    run
+                    for run in panel.runs
+                    if (method_of(run), letter_of(run), run.outcome) == (method, letter, FINISHED)
+                ]
+            )
+        }
+        scores = {
+            letter: float(np.mean(values))
+            for letter, members in runs.items()
+            if by_fid and (values := by_fid.values([run for run in members if run in by_fid.runs]))
+        }
+        letter = min(scores, key=scores.__getitem__) if scores else next(iter(runs), None)
+        if letter and (scores or len(runs) == 1):
+            found[method] = (letter, runs[letter])
+    return found
+
+
+def _layers(best: Mapping[Method, tuple[str, list[Run]]]) -> list[str]:
+    return convolutions([run for _, members in best.values() for run in members], names.SPECTRUM)

@@ -1,0 +1,243 @@
+"""What the paper's figures share: print, panels of runs that may be compared, bands over seeds."""
+
+from __future__ import annotations
+
+import copy
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from snlab.core import names
+from snlab.core.errors import UserError
+from snlab.results import looks
+from snlab.results.extractors import Extractor, extractors
+from snlab.results.figures.style import ROWS, finite
+from snlab.results.groups import differences
+from snlab.results.looks import Look
+from snlab.results.reading import DAMAGED, final
+from snlab.tracking.identity import identity
+from snlab.tracking.run_folder import DIVERGED, FINISHED, Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+# ---- print -----------------------------------------------------------------------------------------------
+
+WIDTHS = {"column": 3.25, "page": 6.75}  # inches
+NARROWEST, WIDEST = 2.5, 20.0  # below, the text has no room
+SMALL = 7  # points
+THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.6}  # one of several seeds
+THICK: dict[str, Any] = {"linewidth": 1.2}
+DOT: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 2.2, "markeredgewidth": 0}
+CROSS: dict[str, Any] = {"marker": "x", "linestyle": "none", "markersize": 4, "markeredgewidth": 1}
+INK, PALE = "#222222", "#777777"
+
+RC: dict[str, Any] = {
+    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8,
+    "xtick.labelsize": SMALL, "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL, "axes.linewidth": 0.6, "grid.linewidth": 0.5, "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5, "xtick.major.pad": 2,
+    "ytick.major.pad": 2, "axes.titlepad": 3, "axes.labelpad": 2, "legend.borderaxespad": 0.2,
+    "figure.constrained_layout.h_pad": 0.03, "figure.constrained_layout.w_pad": 0.03,
+}  # fmt: skip
+
+
+def inches(width: str) -> float:
+    """The width that ``column``, ``page`` or a number of inches stands for; UserError for anything else."""
+    if width in WIDTHS:
+        return WIDTHS[width]
+    try:
+        found = float(width)
+    except ValueError:
+        found = np.nan
+    if not NARROWEST <= found <= WIDEST:
+        known = ", ".join(f"{name} ({size} in)" for name, size in WIDTHS.items())
+        raise UserError(f"--width {width}: {known} or {NARROWEST:g} to {WIDEST:g} inches are wanted")
+    return found
+
+
+def sheet(width: float, heights: Sequence[float]) -> tuple[Figure, list[SubFigure]]:
+    """A figure of that width with one band a panel, each so many inches high."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    bands = figure.subfigures(len(heights), 1, height_ratios=list(heights), squeeze=False, hspace=0.02)
+    return figure, [band[0] for band in bands]
+
+
+def heading(band: SubFigure, text: str, width: float) -> None:
+    """The panel's title, in as many lines as it takes."""
+    band.suptitle(wrapped(text, width), x=0.01, ha="left", fontsize=8, fontweight="bold")
+
+
+def wrapped(text: str, width: float) -> str:
+    """Bold text of 8 points in lines of so many inches."""
+    return textwrap.fill(text, int(13 * width))
+
+
+def key(band: SubFigure, handles: Sequence[Any], width: float) -> None:
+    """A legend below the panel, in as many columns as fit."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, min(len(handles), int(width / (0.33 + 0.052 * longest))))
+    band.legend(
+        handles=handles, loc="outside lower center", ncols=columns, handlelength=1.8, columnspacing=1.2
+    )
+
+
+def key_height(labels: Sequence[str], width: float) -> float:
+    """Inches that ``key`` takes for these labels."""
+    columns = max(1, min(len(labels), int(width / (0.33 + 0.052 * max(map(len, labels))))))
+    return 0.08 + 0.14 * -(-len(labels) // columns)
+
+
+def line(colour: Any, text: str, **how: Any) -> Any:
+    """An entry of a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, label=text, **(THICK | how))
+
+
+# ---- panels ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Runs that differ in nothing but what the figure is about, and what they are of, in words."""
+
+    title: str
+    runs: list[Run]
+
+
+@dataclass(frozen=True)
+class Scored(Panel):
+    """Runs whose scores are of one feature extractor; ``name`` is the score's logged name."""
+
+    name: str
+    axis: str  # the score in words
+
+    def values(self, runs: Sequence[Run]) -> list[float]:
+        """The last score of each run that finished with one."""
+        found = [final(run, self.name) for run in runs if run.outcome == FINISHED]
+        return [value for value in found if np.isfinite(value)]
+
+
+P = TypeVar("P", bound=Panel)
+
+
+def panels(
+    runs: Sequence[Run], varied: Sequence[str], change: Callable[[dict[str, Any]], None] | None = None
+) -> list[Panel]:
+    """A panel for each set of runs that agree in everything but the seed and the options ``varied``.
+
+    Args:
+        runs: damaged ones are left out.
+        varied: options by their dotted names, as in ``model.adam``.
+        change: takes from a configuration, in place, what the figure varies beside.
+    """
+    found: dict[str, list[Run]] = {}
+    rest: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        if run.outcome == DAMAGED:
+            continue
+        config = _without(run.config, ("seed_everything", *varied))
+        if change is not None:
+            change(config)
+        of = identity(config)
+        rest[of] = _without(config, ("generator_steps",))
+        found.setdefault(of, []).append(run)
+    titles: dict[str, str] = {}
+    for dataset in dict.fromkeys(runs[0].dataset for runs in found.values()):
+        same = [of for of, members in found.items() if members[0].dataset == dataset]
+        for of, text in zip(same, differences([rest[of] for of in same]), strict=True):
+            updates = f"{found[of][0].generator_steps:,} updates"
+            titles[of] = ", ".join(filter(None, [looks.label(dataset), updates, text]))
+    return [Panel(titles[of], members) for of, members in found.items()]
+
+
+def _without(config: Mapping[str, Any], options: Sequence[str]) -> dict[str, Any]:
+    reduced = copy.deepcopy(dict(config))
+    for option in options:
+        *groups, last = option.split(".")
+        inner: Any = reduced
+        for name in groups:
+            inner = inner.get(name, {})
+        if isinstance(inner, dict):
+            inner.pop(last, None)
+    return reduced
+
+
+def scored(found: Sequence[Panel], score: str) -> list[Scored]:
+    """Of each panel, one for each extractor that ``score`` was computed with."""
+    return [
+        Scored(
+            panel.title,
+            [run for run in panel.runs if extractor.scored(run)],
+            f"{score}/{extractor.name}",
+            axis(score, extractor),
+        )
+        for panel in found
+        for extractor in extractors(panel.runs, score)
+    ]
+
+
+def shown(found: Sequence[P]) -> list[P]:
+    """So many panels as a figure holds; the title of the last says how many there are."""
+    kept = list(found[:ROWS])
+    if len(found) > ROWS:
+        kept[-1] = replace(kept[-1], title=f"{kept[-1].title} (the first {ROWS} of {len(found)} are shown)")
+    return kept
+
+
+def axis(score: str, extractor: Extractor) -> str:
+    """A score's name on an axis: of any but Inception's features the extractor is part of it."""
+    words = {names.FID: "FID", names.INCEPTION_SCORE: "inception score"}[score]
+    inception = extractor.name.startswith("inception") and not extractor.shared
+    return words if inception else f"{words}\n({extractor.label})"
+
+
+def unfilled(figure: str, wanted: str, runs: Sequence[Run], sweeps: Sequence[str]) -> UserError:
+    """What a figure misses, and which sweeps make it."""
+    those = f"of these {len(runs)} runs none is one" if len(runs) > 1 else "this run is none"
+    return UserError(f"{figure} wants {wanted}; {those}: made by snlab sweep {' or '.join(sweeps)}")
+
+
+# ---- seeds -----------------------------------------------------------------------------------------------
+
+
+def band_over_seeds(axes: Axes, points: Mapping[float, Sequence[float]], look: Look, text: str) -> None:
+    """Every seed a dot; a line through their means, and a band of one standard deviation about it.
+
+    Args:
+        axes: where.
+        points: for each x, in order, the values of the seeds.
+        look: of the line.
+        text: in the legend.
+    """
+    x = [x for x, values in points.items() if values]
+    means = np.array([np.mean(points[x]) for x in x])
+    stds = np.array([np.std(points[x], ddof=1) if len(points[x]) > 1 else 0.0 for x in x])
+    axes.plot(x, means, color=look.colour, linestyle=look.line, label=text, **THICK)
+    if (stds > 0).any():
+        axes.fill_between(x, means - stds, means + stds, color=look.colour, alpha=0.2, linewidth=0)
+    for at, values in points.items():
+        axes.plot([at] * len(values), values, color=look.colour, **DOT)
+
+
+def diverged(runs: Sequence[Run]) -> int:
+    return sum(run.outcome == DIVERGED for run in runs)
+
+
+def curve_over_seeds(axes: Axes, runs: Sequence[Run], name: str, colour: Any, dash: Any = "-") -> bool:
+    """Each seed's series thin and, as far as all reach, their mean thick; whether anything was drawn."""
+    curves = [curve for run in runs if (curve := finite(run, name)) is not None]
+    for steps, values in curves:
+        axes.plot(steps, values, color=colour, linestyle=dash, **(THIN if len(curves) > 1 else THICK))
+    if len(curves) > 1:
+        shared = sorted(set.intersection(*(set(steps.tolist()) for steps, _ in curves)))
+        means = [np.mean([values[steps == step][0] for steps, values in curves]) for step in shared]
+        axes.plot(shared, means, color=colour, linestyle=dash, **THICK)
+    return bool(curves)
