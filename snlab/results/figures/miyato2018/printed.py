@@ -14,6 +14,7 @@ from snlab.core import names
 from snlab.core.errors import UserError
 from snlab.results import looks
 from snlab.results.extractors import Extractor, extractors
+from snlab.results.figures.style import RC as STYLE
 from snlab.results.figures.style import ROWS, finite
 from snlab.results.groups import differences
 from snlab.results.looks import Look
@@ -81,8 +82,7 @@ def wrapped(text: str, width: float) -> str:
 
 def key(band: SubFigure, handles: Sequence[Any], width: float) -> None:
     """A legend below the panel, in as many columns as fit."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    columns = max(1, min(len(handles), int(width / (0.33 + 0.052 * longest))))
+    columns = _columns([str(handle.get_label()) for handle in handles], width)
     band.legend(
         handles=handles, loc="outside lower center", ncols=columns, handlelength=1.8, columnspacing=1.2
     )
@@ -90,8 +90,16 @@ def key(band: SubFigure, handles: Sequence[Any], width: float) -> None:
 
 def key_height(labels: Sequence[str], width: float) -> float:
     """Inches that ``key`` takes for these labels."""
-    columns = max(1, min(len(labels), int(width / (0.33 + 0.052 * max(map(len, labels))))))
-    return 0.08 + 0.14 * -(-len(labels) // columns)
+    return 0.08 + 0.14 * -(-len(labels) // _columns(labels, width))
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family=STYLE["font.sans-serif"], size=SMALL)
+    longest = max(TextPath((0, 0), text, prop=font).get_extents().width for text in labels)  # points
+    return max(1, min(len(labels), int(72 * width / (longest + 4 * SMALL))))  # 4 em: handle and gaps
 
 
 def line(colour: Any, text: str, **how: Any) -> Any:
