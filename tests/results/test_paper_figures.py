@@ -114,7 +114,7 @@ def test_only_like_is_compared_with_like(lab: Any) -> None:
     for letter, value in (("A", 3.0), ("B", 4.0)):
         write(lab, "spectral_norm", letter, metrics=ending(inception=value))
         write(lab, "spectral_norm", letter, metrics=ending(inception=value + 10), network="standard_cnn")
-        write(lab, "spectral_norm", letter, metrics=ending(inception=value + 20), digest="beef" * 16)
+        write(lab, "spectral_norm", letter, 1, metrics=ending(inception=value + 20), digest="beef" * 16)
     bands = figure(1, lab).subfigs
     heights = {
         tuple(bar.get_height() for drawn in band.axes[0].containers for bar in drawn) for band in bands
@@ -122,6 +122,16 @@ def test_only_like_is_compared_with_like(lab: Any) -> None:
     assert heights == {(3.0, 4.0), (13.0, 14.0), (23.0, 24.0)}
     titles = [band.get_suptitle().replace("\n", " ") for band in bands]
     assert sum("network=standard_cnn(width=0.25)" in title for title in titles) == 2
+
+
+def test_a_trial_that_two_folders_hold_counts_once(lab: Any) -> None:
+    for value in (3.0, 5.0):  # the second folder repeats the first one's trial
+        write(lab, "spectral_norm", "A", metrics=ending(inception=value))
+    write(lab, "spectral_norm", "B", metrics=ending(inception=4))
+    write(lab, "spectral_norm", "B", outcome=FAILED, until=20, metrics=ending(inception=9))
+    (axes,) = figure(1, lab).subfigs[0].axes
+    assert [bar.get_height() for drawn in axes.containers for bar in drawn] == [3.0, 4.0]
+    assert len(dots(axes)) == 2
 
 
 def test_a_column_holds_the_methods_in_lines_on_one_scale(lab: Any) -> None:
@@ -203,6 +213,17 @@ def test_sigma_of_each_convolution_is_what_was_logged(lab: Any) -> None:
     for line, values in zip(drawn, expected, strict=True):
         assert line.get_xdata().tolist() == [0, 20, 50, 100, 150, 200]
         np.testing.assert_allclose(line.get_ydata(), values)
+
+
+def test_a_curve_ends_in_a_cross_where_its_run_diverged(lab: Any) -> None:
+    sigma = {"sigma/exact/conv1": 1.5}
+    write(lab, "spectral_norm", "C", 0, metrics=lambda *_: sigma)
+    write(lab, "spectral_norm", "C", 1, outcome=DIVERGED, until=100, metrics=lambda *_: sigma)
+    (band,) = figure(9, lab).subfigs
+    (axes,) = band.axes
+    assert crosses(axes) == [100]
+    assert max(axes.lines, key=lambda line: line.get_linewidth()).get_xdata()[-1] == 100  # the mean
+    assert entries(band) == ["conv1", "diverged"]
 
 
 # ---- Figures 4 and 11 ------------------------------------------------------------------------------------

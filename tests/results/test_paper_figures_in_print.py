@@ -95,7 +95,7 @@ def test_what_a_figure_misses_is_one_line_with_the_sweep_that_makes_it(
     assert wanted in message
     assert "\n" not in message
     assert "of these 2 runs none is one" in message
-    named = message.split("snlab sweep ")[1].split(" or ")
+    named = message.split("snlab sweep ")[1].replace(" or ", ", ").split(", ")
     assert named
     assert {*named} <= {*sweeps()}
 

@@ -11,14 +11,13 @@ from snlab.core.registry import Spec, label, parse
 from snlab.results import looks
 from snlab.results.figures.miyato2018.printed import (
     CROSS,
-    INK,
     Scored,
     band_over_seeds,
+    crossed,
     diverged,
     heading,
     key,
     key_height,
-    line,
     panels,
     scored,
     sheet,
@@ -35,6 +34,7 @@ from snlab.results.settings import (
     listed,
     method_of,
     setting_of,
+    shortest,
 )
 from snlab.tracking.run_folder import Run
 
@@ -56,7 +56,9 @@ def figure4(runs: Sequence[Run], width: float) -> Figure:
             f"runs of spectral_norm and orthonormal at {listed('C')} and at several {LAST_WIDTH} "
             f"that logged {names.INCEPTION_SCORE}/EXTRACTOR"
         )
-        raise unfilled("miyato2018/figure4", what, runs, ("figure4_width", "figure4_width_fashion_mnist"))
+        raise unfilled(
+            "miyato2018/figure4", what, runs, ("figure4_width", "figure4_width_fashion_mnist", "width_photos")
+        )
     label_of_x = "relative width of the last feature map"
     return _figure(shown(found), methods, last_width, label_of_x, width)
 
@@ -72,7 +74,12 @@ def figure11(runs: Sequence[Run], width: float) -> Figure:
             f"runs of spectral_norm and weight_norm at {listed('D')} but of several n_dis "
             f"that logged {names.INCEPTION_SCORE}/EXTRACTOR"
         )
-        raise unfilled("miyato2018/figure11", what, runs, ("figure11_n_dis", "figure11_n_dis_fashion_mnist"))
+        raise unfilled(
+            "miyato2018/figure11",
+            what,
+            runs,
+            ("figure11_n_dis", "figure11_n_dis_fashion_mnist", "n_dis_photos"),
+        )
     return _figure(shown(found), methods, _n_dis, "discriminator updates a generator update", width)
 
 
@@ -94,7 +101,7 @@ def _without_last_width(config: dict[str, Any]) -> None:
     term = _standard_cnn(config["model"])
     assert term is not None
     options = {name: value for name, value in term.options.items() if name != LAST_WIDTH}
-    config["model"]["network"] = str(term._replace(options=options))
+    config["model"]["network"] = shortest(str(term._replace(options=options)))
 
 
 def _n_dis(run: Run) -> float | None:
@@ -115,7 +122,6 @@ def _figure(
     figure, bands = sheet(width, [min(0.55 * width, 2.4) + extra + below for extra in above])
     for band, panel in zip(bands, found, strict=True):
         axes = band.subplots()
-        lost = False
         for method in methods:
             runs = [run for run in panel.runs if method_of(run) == method]
             places = sorted({x for run in runs if (x := x_of(run)) is not None})
@@ -126,13 +132,12 @@ def _figure(
             band_over_seeds(axes, scores, look, text)
             for x, members in at.items():
                 for place in range(diverged(members)):
-                    lost = True
                     height = axes.get_xaxis_transform()
                     axes.plot([x], [0.04 + 0.07 * place], color=look.colour, transform=height, **CROSS)
         _axes(axes, sorted({x for run in panel.runs if (x := x_of(run)) is not None}), label_of_x)
         axes.set_ylabel(panel.axis)
         handles, _ = axes.get_legend_handles_labels()
-        key(band, [*handles, *([line(INK, "diverged", **CROSS)] if lost else [])], width)
+        key(band, [*handles, *crossed(panel.runs)], width)
         heading(band, panel.title, width)
     return figure
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VARIED = ("model.normalizer", "model.loss", "model.adam", "model.generator_adam", "model.n_dis")
-SWEEPS = ("table2_cifar10", "table2_stl10", "table2_fashion_mnist")
+SWEEPS = ("table2_cifar10", "table2_stl10", "table2_fashion_mnist", "settings_photos")
 PITCH = 0.62  # inches that the six bars of a method need, for their letters to be read
 SLOTS = len(SETTINGS) + 1  # of a method: its bars, and a gap
 ROW = 1.45  # inches

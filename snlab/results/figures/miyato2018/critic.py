@@ -12,6 +12,7 @@ from snlab.results import looks
 from snlab.results.figures.miyato2018.printed import (
     INK,
     Panel,
+    crossed,
     curve_over_seeds,
     heading,
     key,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 PENALTY = "gradient_penalty"
 # WGAN-GP with the discriminator's weights as they are, or reparametrised with a learned gain.
 WORDS = {PENALTY: "WGAN-GP", "weight_norm": "WGAN-GP, weight norm", "spectral_norm": "WGAN-GP, spectral norm"}
+DATA = ("training data", "held-out data")
 HELD_OUT = (0, (2.5, 1.5))
 
 
@@ -53,14 +55,14 @@ def figure15(runs: Sequence[Run], width: float) -> Figure:
             "under the loss wasserstein, that logged "
             f"{names.LOSS_HELDOUT} and {names.INCEPTION_SCORE}/EXTRACTOR"
         )
-        raise unfilled("miyato2018/figure15", what, runs, ("table7", "table7_fashion_mnist"))
+        raise unfilled("miyato2018/figure15", what, runs, ("table7", "table7_fashion_mnist", "table7_photos"))
     colours = looks.palette(WORDS)
     beside = width >= 5
     words = [
         {name: text if _runs(panel, name) else f"{text}: not run" for name, text in WORDS.items()}
         for panel in found
     ]
-    below = [key_height([*texts.values(), "training data"], width) + 0.14 for texts in words]
+    below = [key_height([*texts.values(), *DATA, "diverged"], width) for texts in words]
     above = [0.17 * (1 + wrapped(panel.title, width).count("\n")) for panel in found]
     figure, bands = sheet(
         width, [(2.0 if beside else 3.1) + up + down for up, down in zip(above, below, strict=True)]
@@ -79,8 +81,8 @@ def figure15(runs: Sequence[Run], width: float) -> Figure:
         scores.set_ylabel(panel.axis)
         updates_axis(losses, label=beside)
         updates_axis(scores)
-        data = [line(INK, "training data"), line(INK, "held-out data", linestyle=HELD_OUT)]
-        key(band, [*handles, *data], width)
+        data = [line(INK, DATA[0]), line(INK, DATA[1], linestyle=HELD_OUT)]
+        key(band, [*handles, *data, *crossed(panel.runs)], width)
         heading(band, panel.title, width)
     return figure
 

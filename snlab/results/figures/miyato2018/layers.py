@@ -10,12 +10,13 @@ import numpy as np
 from snlab.core import names
 from snlab.results import looks
 from snlab.results.figures.miyato2018.bands import last_width
-from snlab.results.figures.miyato2018.bars import VARIED, compared
+from snlab.results.figures.miyato2018.bars import SWEEPS, VARIED, compared
 from snlab.results.figures.miyato2018.printed import (
     SMALL,
     THICK,
     THIN,
     Panel,
+    crossed,
     curve_over_seeds,
     heading,
     key,
@@ -60,8 +61,7 @@ def figure3(runs: Sequence[Run], width: float) -> Figure:
             "finished runs of weight_clipping, weight_norm and spectral_norm at a setting A to F of Table 1 "
             f"that logged {names.SPECTRUM}/LAYER and, to choose between settings, {names.FID}/EXTRACTOR"
         )
-        sweeps = ("table2_cifar10", "table2_stl10", "table2_fashion_mnist")
-        raise unfilled("miyato2018/figure3", what, runs, sweeps)
+        raise unfilled("miyato2018/figure3", what, runs, SWEEPS)
     best = [best_settings(panel) for panel in found]
     layers = [_layers(of) for of in best]
     colours = looks.palette(method.normalizer for method in OF_FIGURE_3)
@@ -118,7 +118,7 @@ def figure9(runs: Sequence[Run], width: float) -> Figure:
         raise unfilled("miyato2018/figure9", what, runs, ("figure9_sigma", "figure9_sigma_fashion_mnist"))
     above = [0.17 * (1 + wrapped(panel.title, width).count("\n")) for panel in found]
     layers = [convolutions(panel.runs, names.SIGMA_EXACT) for panel in found]
-    below = [key_height([visible(layer) for layer in of], width) for of in layers]
+    below = [key_height([*map(visible, of), "diverged"], width) for of in layers]
     heights = [min(0.55 * width, 2.4) + up + down for up, down in zip(above, below, strict=True)]
     figure, bands = sheet(width, heights)
     for band, panel, of in zip(bands, found, layers, strict=True):
@@ -130,7 +130,8 @@ def figure9(runs: Sequence[Run], width: float) -> Figure:
         axes.set_ylabel("largest singular value σ")
         updates_axis(axes)
         heading(band, panel.title, width)
-        key(band, [line(colour, visible(layer)) for layer, colour in colours.items()], width)
+        entries = [line(colour, visible(layer)) for layer, colour in colours.items()]
+        key(band, [*entries, *crossed(panel.runs)], width)
     return figure
 
 

@@ -20,7 +20,7 @@ from snlab.results.groups import differences
 from snlab.results.looks import Look
 from snlab.results.reading import DAMAGED, final
 from snlab.tracking.identity import identity
-from snlab.tracking.run_folder import DIVERGED, FINISHED, Run
+from snlab.tracking.run_folder import DIVERGED, FINISHED, OVER, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,15 +142,13 @@ def panels(
     """A panel for each set of runs that agree in everything but the seed and the options ``varied``.
 
     Args:
-        runs: damaged ones are left out.
+        runs: damaged ones are left out, and of one trial that several folders hold all but one.
         varied: options by their dotted names, as in ``model.adam``.
         change: takes from a configuration, in place, what the figure varies beside.
     """
     found: dict[str, list[Run]] = {}
     rest: dict[str, dict[str, Any]] = {}
-    for run in runs:
-        if run.outcome == DAMAGED:
-            continue
+    for run in once(runs):
         config = _without(run.config, ("seed_everything", *varied))
         if change is not None:
             change(config)
@@ -164,6 +162,16 @@ def panels(
             updates = f"{found[of][0].generator_steps:,} updates"
             titles[of] = ", ".join(filter(None, [looks.label(dataset), updates, text]))
     return [Panel(titles[of], members) for of, members in found.items()]
+
+
+def once(runs: Sequence[Run]) -> list[Run]:
+    """The undamaged runs, each trial once, rather as it ended than as it was left: no seed counts twice."""
+    best: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: (run.outcome not in OVER, str(run.folder))):
+        if run.outcome != DAMAGED:
+            best.setdefault(identity(run.config), run)
+    kept = {run.folder for run in best.values()}
+    return [run for run in runs if run.folder in kept]
 
 
 def _without(config: Mapping[str, Any], options: Sequence[str]) -> dict[str, Any]:
@@ -210,7 +218,10 @@ def axis(score: str, extractor: Extractor) -> str:
 def unfilled(figure: str, wanted: str, runs: Sequence[Run], sweeps: Sequence[str]) -> UserError:
     """What a figure misses, and which sweeps make it."""
     those = f"of these {len(runs)} runs none is one" if len(runs) > 1 else "this run is none"
-    return UserError(f"{figure} wants {wanted}; {those}: made by snlab sweep {' or '.join(sweeps)}")
+    *head, last = sweeps
+    return UserError(
+        f"{figure} wants {wanted}; {those}. They are made by snlab sweep {', '.join(head)} or {last}"
+    )
 
 
 # ---- seeds -----------------------------------------------------------------------------------------------
@@ -236,16 +247,24 @@ def band_over_seeds(axes: Axes, points: Mapping[float, Sequence[float]], look: L
 
 
 def diverged(runs: Sequence[Run]) -> int:
+    """How many of them."""
     return sum(run.outcome == DIVERGED for run in runs)
 
 
-def curve_over_seeds(axes: Axes, runs: Sequence[Run], name: str, colour: Any, dash: Any = "-") -> bool:
-    """Each seed's series thin and, as far as all reach, their mean thick; whether anything was drawn."""
-    curves = [curve for run in runs if (curve := finite(run, name)) is not None]
-    for steps, values in curves:
+def curve_over_seeds(axes: Axes, runs: Sequence[Run], name: str, colour: Any, dash: Any = "-") -> None:
+    """Each seed's series thin and, as far as all reach, their mean thick; a cross where a run diverged."""
+    found = [(run, curve) for run in runs if (curve := finite(run, name)) is not None]
+    curves = [curve for _, curve in found]
+    for run, (steps, values) in found:
         axes.plot(steps, values, color=colour, linestyle=dash, **(THIN if len(curves) > 1 else THICK))
+        if run.outcome == DIVERGED:
+            axes.plot(steps[-1:], values[-1:], color=colour, **CROSS)
     if len(curves) > 1:
         shared = sorted(set.intersection(*(set(steps.tolist()) for steps, _ in curves)))
         means = [np.mean([values[steps == step][0] for steps, values in curves]) for step in shared]
         axes.plot(shared, means, color=colour, linestyle=dash, **THICK)
-    return bool(curves)
+
+
+def crossed(runs: Sequence[Run]) -> list[Any]:
+    """The legend's entry for crosses, where there are any."""
+    return [line(INK, "diverged", **CROSS)] if diverged(runs) else []
