@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from snlab.cli import main
 from snlab.core.errors import UserError
 from snlab.core.resources import sweeps
 from snlab.results.figures import draw, picture
@@ -98,6 +99,21 @@ def test_what_a_figure_misses_is_one_line_with_the_sweep_that_makes_it(
     named = message.split("snlab sweep ")[1].replace(" or ", ", ").split(", ")
     assert named
     assert {*named} <= {*sweeps()}
+
+
+def test_the_command_draws_or_says_what_is_missing(
+    lab: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(lab, "spectral_norm", "C", metrics=lambda *_: {"sigma/exact/conv1": 1.0})
+    out, runs = tmp_path / "made" / "figure.svg", ["--runs", str(lab.root)]
+    assert main(["figure", "miyato2018/figure9", *runs, "--out", str(out), "--width", "page"]) == 0
+    assert b'width="486pt"' in out.read_bytes()  # 6.75 inches
+    other = tmp_path / "other" / "figure.svg"
+    assert main(["figure", "miyato2018/figure4", *runs, "--out", str(other)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("snlab: miyato2018/figure4 wants runs of spectral_norm and orthonormal")
+    assert told.count("\n") == 1
+    assert not other.parent.exists()
 
 
 def test_more_panels_than_a_figure_holds_are_counted(lab: Any) -> None:
