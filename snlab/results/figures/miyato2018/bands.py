@@ -9,21 +9,17 @@ from snlab.core import names
 from snlab.core.errors import UserError
 from snlab.core.registry import Spec, label, parse
 from snlab.results import looks
+from snlab.results.figures.miyato2018.panels import Scored, panels, scored, shown, unfilled
 from snlab.results.figures.miyato2018.printed import (
     CROSS,
-    Scored,
     band_over_seeds,
     crossed,
     diverged,
     heading,
+    heading_height,
     key,
     key_height,
-    panels,
-    scored,
     sheet,
-    shown,
-    unfilled,
-    wrapped,
 )
 from snlab.results.settings import (
     ORTHONORMAL,
@@ -118,7 +114,7 @@ def _figure(
 ) -> Figure:
     colours = looks.palette(method.normalizer for method in methods)
     below = key_height([f"{method}: not run" for method in methods] + ["diverged"], width)
-    above = [0.17 * (1 + wrapped(panel.title, width).count("\n")) for panel in found]
+    above = [heading_height(panel.title, width) for panel in found]
     figure, bands = sheet(width, [min(0.55 * width, 2.4) + extra + below for extra in above])
     for band, panel in zip(bands, found, strict=True):
         axes = band.subplots()

@@ -11,24 +11,19 @@ import numpy as np
 
 from snlab.core import names
 from snlab.results import looks
+from snlab.results.figures.miyato2018.panels import Panel, Scored, panels, scored, shown, unfilled
 from snlab.results.figures.miyato2018.printed import (
     CROSS,
     DOT,
     INK,
     PALE,
     SMALL,
-    Panel,
-    Scored,
     diverged,
     heading,
+    heading_height,
     key,
     line,
-    panels,
-    scored,
     sheet,
-    shown,
-    unfilled,
-    wrapped,
 )
 from snlab.results.figures.style import plain_numbers
 from snlab.results.settings import METHODS, SETTINGS, Method, letter_of, method_of
@@ -80,7 +75,7 @@ def _bars(runs: Sequence[Run], width: float, score: str, log: bool) -> Figure:
         raise unfilled(name, what, runs, SWEEPS)
     methods = [methods_of(panel.runs) for panel in found]
     lines = [-(-len(members) // max(1, int((width - 0.5) / PITCH))) for members in methods]
-    above = [0.17 * (1 + wrapped(panel.title, width).count("\n")) for panel in found]
+    above = [heading_height(panel.title, width) for panel in found]
     heights = [ROW * count + extra for count, extra in zip(lines, above, strict=True)]
     figure, bands = sheet(width, [*heights[:-1], heights[-1] + 0.2])
     for band, panel, those, count in zip(bands, found, methods, lines, strict=True):

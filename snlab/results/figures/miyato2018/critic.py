@@ -9,21 +9,17 @@ from snlab.core import names
 from snlab.core.errors import UserError
 from snlab.core.registry import parse
 from snlab.results import looks
+from snlab.results.figures.miyato2018.panels import Panel, panels, scored, shown, unfilled
 from snlab.results.figures.miyato2018.printed import (
     INK,
-    Panel,
     crossed,
     curve_over_seeds,
     heading,
+    heading_height,
     key,
     key_height,
     line,
-    panels,
-    scored,
     sheet,
-    shown,
-    unfilled,
-    wrapped,
 )
 from snlab.results.figures.style import logged, updates_axis
 from snlab.results.settings import method_of
@@ -63,7 +59,7 @@ def figure15(runs: Sequence[Run], width: float) -> Figure:
         for panel in found
     ]
     below = [key_height([*texts.values(), *DATA, "diverged"], width) for texts in words]
-    above = [0.17 * (1 + wrapped(panel.title, width).count("\n")) for panel in found]
+    above = [heading_height(panel.title, width) for panel in found]
     figure, bands = sheet(
         width, [(2.0 if beside else 3.1) + up + down for up, down in zip(above, below, strict=True)]
     )

@@ -11,23 +11,19 @@ from snlab.core import names
 from snlab.results import looks
 from snlab.results.figures.miyato2018.bands import last_width
 from snlab.results.figures.miyato2018.bars import SWEEPS, VARIED, compared
+from snlab.results.figures.miyato2018.panels import Panel, panels, scored, shown, unfilled
 from snlab.results.figures.miyato2018.printed import (
     SMALL,
     THICK,
     THIN,
-    Panel,
     crossed,
     curve_over_seeds,
     heading,
+    heading_height,
     key,
     key_height,
     line,
-    panels,
-    scored,
     sheet,
-    shown,
-    unfilled,
-    wrapped,
 )
 from snlab.results.figures.sigma import depth_colours
 from snlab.results.figures.spectrum import last_spectrum
@@ -68,7 +64,7 @@ def figure3(runs: Sequence[Run], width: float) -> Figure:
     columns = max(2, int((width - 0.4) / 0.7))
     lines = [-(-len(names_of) // columns) for names_of in layers]
     below = key_height([f"{method} (C)" for method in OF_FIGURE_3], width)
-    above = [0.17 * (1 + wrapped(panel.title, width).count("\n")) for panel in found]
+    above = [heading_height(panel.title, width) for panel in found]
     figure, bands = sheet(
         width, [1.0 * count + 0.15 + extra + below for count, extra in zip(lines, above, strict=True)]
     )
@@ -116,7 +112,7 @@ def figure9(runs: Sequence[Run], width: float) -> Figure:
     if not found:
         what = f"runs of spectral_norm at {listed('C')} that logged {names.SIGMA_EXACT}/LAYER"
         raise unfilled("miyato2018/figure9", what, runs, ("figure9_sigma", "figure9_sigma_fashion_mnist"))
-    above = [0.17 * (1 + wrapped(panel.title, width).count("\n")) for panel in found]
+    above = [heading_height(panel.title, width) for panel in found]
     layers = [convolutions(panel.runs, names.SIGMA_EXACT) for panel in found]
     below = [key_height([*map(visible, of), "diverged"], width) for of in layers]
     heights = [min(0.55 * width, 2.4) + up + down for up, down in zip(above, below, strict=True)]

@@ -1,26 +1,18 @@
-"""What the paper's figures share: print, panels of runs that may be compared, bands over seeds."""
+"""What the paper's figures share: the width, type and legends of print, and how seeds are drawn."""
 
 from __future__ import annotations
 
-import copy
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snlab.core import names
 from snlab.core.errors import UserError
-from snlab.results import looks
-from snlab.results.extractors import Extractor, extractors
 from snlab.results.figures.style import RC as STYLE
-from snlab.results.figures.style import ROWS, finite
-from snlab.results.groups import differences
+from snlab.results.figures.style import finite
 from snlab.results.looks import Look
-from snlab.results.reading import DAMAGED, final
-from snlab.tracking.identity import identity
-from snlab.tracking.run_folder import DIVERGED, FINISHED, OVER, Run
+from snlab.tracking.run_folder import DIVERGED, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,10 +64,15 @@ def sheet(width: float, heights: Sequence[float]) -> tuple[Figure, list[SubFigur
 
 def heading(band: SubFigure, text: str, width: float) -> None:
     """The panel's title, in as many lines as it takes."""
-    band.suptitle(wrapped(text, width), x=0.01, ha="left", fontsize=8, fontweight="bold")
+    band.suptitle(_wrapped(text, width), x=0.01, ha="left", fontsize=8, fontweight="bold")
 
 
-def wrapped(text: str, width: float) -> str:
+def heading_height(text: str, width: float) -> float:
+    """Inches that ``heading`` takes."""
+    return 0.17 * (1 + _wrapped(text, width).count("\n"))
+
+
+def _wrapped(text: str, width: float) -> str:
     """Bold text of 8 points in lines of so many inches."""
     return textwrap.fill(text, int(13 * width))
 
@@ -107,121 +104,6 @@ def line(colour: Any, text: str, **how: Any) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=colour, label=text, **(THICK | how))
-
-
-# ---- panels ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Runs that differ in nothing but what the figure is about, and what they are of, in words."""
-
-    title: str
-    runs: list[Run]
-
-
-@dataclass(frozen=True)
-class Scored(Panel):
-    """Runs whose scores are of one feature extractor; ``name`` is the score's logged name."""
-
-    name: str
-    axis: str  # the score in words
-
-    def values(self, runs: Sequence[Run]) -> list[float]:
-        """The last score of each run that finished with one."""
-        found = [final(run, self.name) for run in runs if run.outcome == FINISHED]
-        return [value for value in found if np.isfinite(value)]
-
-
-P = TypeVar("P", bound=Panel)
-
-
-def panels(
-    runs: Sequence[Run], varied: Sequence[str], change: Callable[[dict[str, Any]], None] | None = None
-) -> list[Panel]:
-    """A panel for each set of runs that agree in everything but the seed and the options ``varied``.
-
-    Args:
-        runs: damaged ones are left out, and of one trial that several folders hold all but one.
-        varied: options by their dotted names, as in ``model.adam``.
-        change: takes from a configuration, in place, what the figure varies beside.
-    """
-    found: dict[str, list[Run]] = {}
-    rest: dict[str, dict[str, Any]] = {}
-    for run in once(runs):
-        config = _without(run.config, ("seed_everything", *varied))
-        if change is not None:
-            change(config)
-        of = identity(config)
-        rest[of] = _without(config, ("generator_steps",))
-        found.setdefault(of, []).append(run)
-    titles: dict[str, str] = {}
-    for dataset in dict.fromkeys(runs[0].dataset for runs in found.values()):
-        same = [of for of, members in found.items() if members[0].dataset == dataset]
-        for of, text in zip(same, differences([rest[of] for of in same]), strict=True):
-            updates = f"{found[of][0].generator_steps:,} updates"
-            titles[of] = ", ".join(filter(None, [looks.label(dataset), updates, text]))
-    return [Panel(titles[of], members) for of, members in found.items()]
-
-
-def once(runs: Sequence[Run]) -> list[Run]:
-    """The undamaged runs, each trial once, rather as it ended than as it was left: no seed counts twice."""
-    best: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: (run.outcome not in OVER, str(run.folder))):
-        if run.outcome != DAMAGED:
-            best.setdefault(identity(run.config), run)
-    kept = {run.folder for run in best.values()}
-    return [run for run in runs if run.folder in kept]
-
-
-def _without(config: Mapping[str, Any], options: Sequence[str]) -> dict[str, Any]:
-    reduced = copy.deepcopy(dict(config))
-    for option in options:
-        *groups, last = option.split(".")
-        inner: Any = reduced
-        for name in groups:
-            inner = inner.get(name, {})
-        if isinstance(inner, dict):
-            inner.pop(last, None)
-    return reduced
-
-
-def scored(found: Sequence[Panel], score: str) -> list[Scored]:
-    """Of each panel, one for each extractor that ``score`` was computed with."""
-    return [
-        Scored(
-            panel.title,
-            [run for run in panel.runs if extractor.scored(run)],
-            f"{score}/{extractor.name}",
-            axis(score, extractor),
-        )
-        for panel in found
-        for extractor in extractors(panel.runs, score)
-    ]
-
-
-def shown(found: Sequence[P]) -> list[P]:
-    """So many panels as a figure holds; the title of the last says how many there are."""
-    kept = list(found[:ROWS])
-    if len(found) > ROWS:
-        kept[-1] = replace(kept[-1], title=f"{kept[-1].title} (the first {ROWS} of {len(found)} are shown)")
-    return kept
-
-
-def axis(score: str, extractor: Extractor) -> str:
-    """A score's name on an axis: of any but Inception's features the extractor is part of it."""
-    words = {names.FID: "FID", names.INCEPTION_SCORE: "inception score"}[score]
-    inception = extractor.name.startswith("inception") and not extractor.shared
-    return words if inception else f"{words}\n({extractor.label})"
-
-
-def unfilled(figure: str, wanted: str, runs: Sequence[Run], sweeps: Sequence[str]) -> UserError:
-    """What a figure misses, and which sweeps make it."""
-    those = f"of these {len(runs)} runs none is one" if len(runs) > 1 else "this run is none"
-    *head, last = sweeps
-    return UserError(
-        f"{figure} wants {wanted}; {those}. They are made by snlab sweep {', '.join(head)} or {last}"
-    )
 
 
 # ---- seeds -----------------------------------------------------------------------------------------------

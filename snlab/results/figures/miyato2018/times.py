@@ -11,20 +11,17 @@ import numpy as np
 from snlab.core import names
 from snlab.core.registry import label
 from snlab.results import looks
+from snlab.results.figures.miyato2018.panels import Panel, once, shown, unfilled
 from snlab.results.figures.miyato2018.printed import (
     DOT,
     INK,
     PALE,
     SMALL,
-    Panel,
     heading,
+    heading_height,
     key,
     line,
-    once,
     sheet,
-    shown,
-    unfilled,
-    wrapped,
 )
 from snlab.results.figures.style import finite
 from snlab.results.settings import NONE, SPECTRAL_NORM, WEIGHT_NORM, WGAN_GP, method_of, setting_of
@@ -61,7 +58,7 @@ def figure10(runs: Sequence[Run], width: float) -> Figure:
         raise unfilled("miyato2018/figure10", what, runs, sweeps)
     found = shown([Panel(title, members) for title, members in timed.items()])
     colours = looks.palette(method.normalizer for method in OF_FIGURE_10)
-    above = [0.17 * (1 + wrapped(panel.title, width).count("\n")) for panel in found]
+    above = [heading_height(panel.title, width) for panel in found]
     heights = [1.7 + extra for extra in above]
     figure, bands = sheet(width, [*heights[:-1], heights[-1] + 0.2])
     for band, panel in zip(bands, found, strict=True):
