@@ -87,7 +87,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
         trials: dict[str, list[Run]] = {}
         for run in members:
             trials.setdefault(setting(run.config), []).append(run)
-        settings = _settings([trial[0].config for trial in trials.values()])
+        settings = differences([trial[0].config for trial in trials.values()])
         found = [_group(dataset, trial, text) for trial, text in zip(trials.values(), settings, strict=True)]
         found = _told_apart(found, list(trials))
         groups += sorted(found, key=lambda g: (looks.natural(g.setting), looks.order(g.normalizer)))
@@ -120,7 +120,7 @@ def _told_apart(groups: list[Group], identities: list[str]) -> list[Group]:
     ]
 
 
-def _settings(configs: list[dict[str, Any]]) -> list[str]:
+def differences(configs: list[dict[str, Any]]) -> list[str]:
     """For each configuration, what tells it from the others besides seed, data set and normalizer.
 
     Those of LightningModules of the user's have other options than ours: they are told from these by the
@@ -128,13 +128,13 @@ def _settings(configs: list[dict[str, Any]]) -> list[str]:
     """
     theirs = [MODULE in config for config in configs]
     if not any(theirs) or all(theirs):
-        return differences(configs)
-    ours = iter(differences([config for config in configs if MODULE not in config]))
-    others = iter(differences([config for config in configs if MODULE in config], always=(MODULE,)))
+        return _differences(configs)
+    ours = iter(_differences([config for config in configs if MODULE not in config]))
+    others = iter(_differences([config for config in configs if MODULE in config], always=(MODULE,)))
     return [next(others if own else ours) for own in theirs]
 
 
-def differences(configs: list[dict[str, Any]], always: Sequence[str] = ()) -> list[str]:
+def _differences(configs: list[dict[str, Any]], always: Sequence[str] = ()) -> list[str]:
     """For each configuration, the settings in which they differ, and those that are ``always`` said."""
     flat = [_flatten(config) for config in configs]
     # Of a class whose source has changed the groups have one name and setting, and are told apart by a mark.

@@ -11,7 +11,7 @@ import pytest
 from snlab.core.errors import UserError
 from snlab.results.looks import colour
 from snlab.tracking.run_folder import DIVERGED, FAILED
-from tests.results.paper_runs import (
+from tests.results.figure_runs import (
     COLUMN,
     EXTRACTOR,
     critics,

@@ -15,7 +15,7 @@ from snlab.results.figures import draw, picture
 from snlab.results.figures.miyato2018.printed import RC
 from snlab.results.figures.style import style
 from snlab.results.reading import collect
-from tests.results.paper_runs import COLUMN, PAGE, entries, figure, runs_for_all, write
+from tests.results.figure_runs import COLUMN, PAGE, entries, figure, runs_for_all, write
 
 
 @pytest.mark.slow
