@@ -18,6 +18,7 @@ from snlab.results.figures.miyato2018.printed import (
     INK,
     PALE,
     SMALL,
+    crossed,
     diverged,
     heading,
     heading_height,
@@ -96,7 +97,8 @@ def _bars(runs: Sequence[Run], width: float, score: str, log: bool) -> Figure:
         else:
             band.supylabel(panel.axis, fontsize=8)
         heading(band, panel.title, width)
-    key(bands[-1], [line(INK, "one seed", **DOT), line(INK, "diverged", **CROSS)], width)
+    every = [run for panel in found for run in panel.runs]
+    key(bands[-1], [line(INK, "one seed", **DOT), *crossed(every)], width)
     return figure
 
 
