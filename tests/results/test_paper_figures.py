@@ -96,7 +96,9 @@ def test_axes_name_the_extractor_unless_it_is_inceptions(lab: Any) -> None:
         metrics=lambda *_: {"inception_score/inception-v3-compat": 3.0},
     )  # fmt: skip
     bands = figure(1, lab).subfigs
-    assert [band.get_suptitle().split(",")[0] for band in bands] == ["digits"]  # photos: a single setting
+    assert [band.get_suptitle().split(",")[0] for band in bands] == ["digits", "photos"]
+    network = "standard_cnn(last_width=2)"
+    write(lab, "none", "C", network=network, metrics=ending(inception=3))  # over something else: left out
     write(
         lab, "none", "B", dataset="photos",
         metrics=lambda *_: {"inception_score/inception-v3-compat": 3.5},
@@ -162,6 +164,8 @@ def test_spectra_are_those_of_each_methods_best_setting(lab: Any) -> None:
     write(lab, "spectral_norm", "C", 0, metrics=spectra(10, 0.6))
     write(lab, "spectral_norm", "C", 1, metrics=spectra(12, 0.8))
     write(lab, "spectral_norm", "D", outcome=DIVERGED, metrics=spectra(0, 0.5))
+    write(lab, "spectral_norm", "E", 0, metrics=spectra(2, 0.5))  # one of its seeds diverged
+    write(lab, "spectral_norm", "E", 1, outcome=DIVERGED, until=50, metrics=spectra(2, 0.5))
     (band,) = figure(3, lab).subfigs
     assert [axes.get_title() for axes in band.axes] == ["conv1", "conv2"]
     assert entries(band) == ["weight clipping (E)", "weight norm: not run", "spectral norm (C)"]
@@ -172,6 +176,14 @@ def test_spectra_are_those_of_each_methods_best_setting(lab: Any) -> None:
     assert [seed.get_ydata().tolist() for seed in seeds] == [[1.0, 0.3, 0.0], [1.0, 0.4, 0.0]]
     np.testing.assert_allclose(mean.get_ydata(), [1.0, 0.35, 0.0])
     assert curves(first, colour("weight_norm")) == []
+
+
+def test_a_method_that_never_finished_has_no_result(lab: Any) -> None:
+    write(lab, "spectral_norm", "C", metrics=spectra(10, 0.5))
+    write(lab, "weight_norm", "C", outcome=DIVERGED, until=50, metrics=spectra(10, 0.5))
+    (band,) = figure(3, lab).subfigs
+    assert entries(band) == ["weight clipping: not run", "weight norm: no result", "spectral norm (C)"]
+    assert all(curves(axes, colour("weight_norm")) == [] for axes in band.axes)
 
 
 def test_without_scores_a_single_setting_needs_no_choice(lab: Any) -> None:

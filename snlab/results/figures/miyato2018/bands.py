@@ -82,7 +82,8 @@ def figure11(runs: Sequence[Run], width: float) -> Figure:
 def last_width(run: Run) -> float | None:
     """By how much a run's last feature map is wider than the standard CNN's; None of another network."""
     term = _standard_cnn(run.config.get("model", {}))
-    return float(term.options.get(LAST_WIDTH, 1.0)) if term else None
+    width = term.options.get(LAST_WIDTH, 1.0) if term else None
+    return float(width) if isinstance(width, int | float) else None
 
 
 def _standard_cnn(model: dict[str, Any]) -> Spec | None:

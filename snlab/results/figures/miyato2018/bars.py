@@ -59,12 +59,13 @@ def methods_of(runs: Sequence[Run]) -> list[Method]:
 
 
 def compared(found: Sequence[Panel]) -> list[Panel]:
-    """The panels that have runs at several settings; all, where none has.
+    """Of each data set the panels that have runs at several settings; all, where none has.
 
     A sweep at one setting, over something else, has a figure of its own.
     """
     several = [panel for panel in found if len({letter_of(run) for run in panel.runs}) > 1]
-    return several or [*found]
+    datasets = {panel.runs[0].dataset for panel in several}
+    return [panel for panel in found if panel in several or panel.runs[0].dataset not in datasets]
 
 
 def _bars(runs: Sequence[Run], width: float, score: str, log: bool) -> Figure:

@@ -18,6 +18,7 @@ from snlab.results.figures.miyato2018.printed import (
     THIN,
     crossed,
     curve_over_seeds,
+    diverged,
     heading,
     heading_height,
     key,
@@ -41,6 +42,7 @@ from snlab.results.settings import (
 from snlab.tracking.run_folder import FINISHED, Run
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 OF_FIGURE_3 = (WEIGHT_CLIPPING, WEIGHT_NORM, SPECTRAL_NORM)
@@ -63,7 +65,7 @@ def figure3(runs: Sequence[Run], width: float) -> Figure:
     colours = looks.palette(method.normalizer for method in OF_FIGURE_3)
     columns = max(2, int((width - 0.4) / 0.7))
     lines = [-(-len(names_of) // columns) for names_of in layers]
-    below = key_height([f"{method} (C)" for method in OF_FIGURE_3], width)
+    below = key_height([f"{method}: not run" for method in OF_FIGURE_3], width)
     above = [heading_height(panel.title, width) for panel in found]
     figure, bands = sheet(
         width, [1.0 * count + 0.15 + extra + below for count, extra in zip(lines, above, strict=True)]
@@ -72,14 +74,7 @@ def figure3(runs: Sequence[Run], width: float) -> Figure:
         grid = band.subplots(count, -(-len(names_of) // count), sharey=True, squeeze=False)
         for axes, layer in zip(grid.flat, names_of, strict=False):
             for method, (_, members) in of.items():
-                colour = colours[method.normalizer].colour
-                curves = [c for run in members if (c := last_spectrum(run, layer)) is not None]
-                for curve in curves:
-                    how = THIN if len(curves) > 1 else THICK
-                    axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, **how)
-                if len({len(curve) for curve in curves}) == 1 < len(curves):
-                    mean = np.mean(curves, axis=0)
-                    axes.plot(np.arange(1, len(mean) + 1), mean, color=colour, **THICK)
+                _spectra(axes, members, layer, colours[method.normalizer].colour)
             axes.set_title(layer, fontsize=SMALL)
             axes.set_ylim(0, 1.04)
             axes.set_xlim(left=0)
@@ -91,14 +86,24 @@ def figure3(runs: Sequence[Run], width: float) -> Figure:
         for axes in grid[:, 0]:
             axes.set_ylabel("σᵢ² / σ₁²")
         heading(band, panel.title, width)
-        entries = [
-            line(colours[method.normalizer].colour, f"{method} ({of[method][0]})")
-            if method in of
-            else line(colours[method.normalizer].colour, f"{method}: not run", linestyle=":")
-            for method in OF_FIGURE_3
-        ]
+        entries = []
+        for method in OF_FIGURE_3:
+            ran = any(method_of(run) == method for run in panel.runs)
+            said = f" ({of[method][0]})" if method in of else ": no result" if ran else ": not run"
+            dash = "-" if method in of else ":"
+            entries.append(line(colours[method.normalizer].colour, f"{method}{said}", linestyle=dash))
         key(band, entries, width)
     return figure
+
+
+def _spectra(axes: Axes, runs: Sequence[Run], layer: str, colour: str) -> None:
+    """The last spectrum of each seed thin, and their mean thick."""
+    curves = [curve for run in runs if (curve := last_spectrum(run, layer)) is not None]
+    for curve in curves:
+        axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, **(THIN if len(curves) > 1 else THICK))
+    if len({len(curve) for curve in curves}) == 1 < len(curves):
+        mean = np.mean(curves, axis=0)
+        axes.plot(np.arange(1, len(mean) + 1), mean, color=colour, **THICK)
 
 
 def figure9(runs: Sequence[Run], width: float) -> Figure:
@@ -138,33 +143,28 @@ def convolutions(runs: Sequence[Run], prefix: str) -> list[str]:
 
 
 def best_settings(panel: Panel) -> dict[Method, tuple[str, list[Run]]]:
-    """Of each method, the letter of the setting with the lowest mean FID, and its finished runs.
+    """Of each method, the letter of its best setting, and the runs that finished there.
 
-    Where a method finished at one setting alone, no score is needed. FID is of the first extractor that
-    scored any of the runs.
+    The best has the lowest mean FID, of the first extractor that scored any of the runs; but one where seeds
+    diverged is worse than any where fewer did. Where a method finished at one setting alone, no score is
+    needed.
     """
     by_fid = next(iter(scored([panel], names.FID)), None)
     found = {}
     for method in OF_FIGURE_3:
-        runs = {
-            letter: members
-            for letter in SETTINGS
-            if (
-                members := [
-                    run
-                    for run in panel.runs
-                    if (method_of(run), letter_of(run), run.outcome) == (method, letter, FINISHED)
-                ]
-            )
-        }
-        scores = {
-            letter: float(np.mean(values))
-            for letter, members in runs.items()
-            if by_fid and (values := by_fid.values([run for run in members if run in by_fid.runs]))
-        }
-        letter = min(scores, key=scores.__getitem__) if scores else next(iter(runs), None)
-        if letter and (scores or len(runs) == 1):
-            found[method] = (letter, runs[letter])
+        finished: dict[str, list[Run]] = {}
+        ranks: dict[str, tuple[int, float]] = {}
+        for letter in SETTINGS:
+            there = [run for run in panel.runs if (method_of(run), letter_of(run)) == (method, letter)]
+            ended = [run for run in there if run.outcome == FINISHED]
+            values = by_fid.values([run for run in ended if run in by_fid.runs]) if by_fid else []
+            if ended:
+                finished[letter] = ended
+            if values:
+                ranks[letter] = (diverged(there), float(np.mean(values)))
+        if ranks or len(finished) == 1:
+            letter = min(ranks, key=ranks.__getitem__) if ranks else next(iter(finished))
+            found[method] = (letter, finished[letter])
     return found
 
 
