@@ -91,12 +91,15 @@ def losses(loss: object, train: Tensor, heldout: Tensor, fake: Tensor) -> dict[s
     if not isinstance(loss, Loss):
         return {}
     n = min(len(train), len(heldout), len(fake))
-    reals = {names.LOSS_TRAIN: train, names.LOSS_HELDOUT: heldout}
+    fake = _double(fake[:n])
+    reals = {names.LOSS_TRAIN: train[:n], names.LOSS_HELDOUT: heldout[:n]}
     with alone():  # the other processes do not measure
-        return {
-            name: float(loss.discriminator(real[:n].double(), fake[:n].double()))
-            for name, real in reals.items()
-        }
+        return {name: float(loss.discriminator(_double(real), fake)) for name, real in reals.items()}
+
+
+def _double(logits: Tensor) -> Tensor:
+    """As float64 on the CPU, as some devices have none."""
+    return logits.cpu().double()
 
 
 def _loss(module: LightningModule) -> object:
