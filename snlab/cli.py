@@ -125,9 +125,12 @@ def _described(kind: str) -> list[str]:
         return [f"{name}: {headline(path)}" for name, path in files.items()]
     if kind in ("tables", "figures"):
         from snlab.results.figures import FIGURES
+        from snlab.results.figures.miyato2018 import PAPER
         from snlab.results.tables import described
 
-        figures = {name: (function.__doc__ or "").splitlines()[0] for name, function in FIGURES.items()}
+        figures = {
+            name: (function.__doc__ or "").splitlines()[0] for name, function in {**FIGURES, **PAPER}.items()
+        }
         made = described() if kind == "tables" else figures
         return [f"{name}: {text}" for name, text in sorted(made.items())]
     with importing():
@@ -237,7 +240,7 @@ def figure(options: argparse.Namespace) -> int:
     from snlab.results.reading import collect
 
     found = collect(*_roots(options))
-    draw(options.name, found.runs, options.out)
+    draw(options.name, found.runs, options.out, options.width)
     _say_skipped(found.skipped)
     print(options.out)
     return 0
@@ -339,6 +342,7 @@ def _parser() -> Parser:
     one.add_argument("name", help="which: snlab list figures")
     _runs(one)
     one.add_argument("--out", type=Path, required=True, help="a .png, .pdf or .svg file")
+    one.add_argument("--width", help="of a paper's figure: column (the default), page, or inches")
 
     one = command("report", report, "Write one self-contained page about finished runs.")
     _runs(one)

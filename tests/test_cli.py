@@ -60,6 +60,7 @@ def test_importing_snlab_is_quick():
         ("experiments", "digits_spectral_norm: "),
         ("tables", "normalizers: "),
         ("figures", "spectrum: "),
+        ("figures", "miyato2018/figure9: "),
     ],
 )
 def test_list(kind, expected, capsys):

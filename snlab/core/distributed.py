@@ -6,7 +6,9 @@ With one process every function here gives back what it was given.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import torch
@@ -16,8 +18,23 @@ from torch import Tensor, nn
 T = TypeVar("T")
 
 
+_ALONE = ContextVar("alone", default=False)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this rank is the only one for every function here: none waits for ranks that do not call it."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
 def world_size() -> int:
-    """How many ranks train together; 1 outside of distributed training."""
+    """How many ranks train together; 1 outside of distributed training, and for who is ``alone``."""
+    if _ALONE.get():
+        return 1
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 

@@ -10,6 +10,8 @@ GENERATOR_STEP = "generator_step"
 LOSS_DISCRIMINATOR = "loss/discriminator"
 LOSS_GENERATOR = "loss/generator"
 LOSS_PENALTY = "loss/penalty"
+LOSS_TRAIN = "loss/discriminator_train"  # on the probe
+LOSS_HELDOUT = "loss/discriminator_heldout"
 
 SIGMA_EXACT = "sigma/exact"  # + /LAYER, here and below
 SIGMA_POWER_ITERATION = "sigma/power_iteration"

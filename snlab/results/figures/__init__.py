@@ -1,5 +1,7 @@
 """Figures of runs, by name: made for print, the same for the same runs, byte for byte.
 
+Those of any runs (FIGURES) have one width; those of a paper (PAPER) are made for a column or a page.
+
 matplotlib is imported only when one is drawn.
 """
 
@@ -12,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from snlab.core.errors import UserError, nearest
 from snlab.results.figures.fidelity import fidelity
+from snlab.results.figures.miyato2018 import PAPER
+from snlab.results.figures.miyato2018.printed import RC, inches
 from snlab.results.figures.ratio import ratio
 from snlab.results.figures.samples import samples
 from snlab.results.figures.sigma import sigma
@@ -33,26 +37,42 @@ FIGURES: dict[str, Callable[[Sequence[Run]], Figure]] = {
 FORMATS = ("pdf", "png", "svg")
 
 
-def draw(name: str, runs: Sequence[Run], out: str | Path) -> None:
+def draw(name: str, runs: Sequence[Run], out: str | Path, width: str | None = None) -> None:
     """Write one figure; the suffix of ``out`` says in which format.
 
-    UserError for an unknown name or suffix, for runs that logged nothing to draw (the name that is missing
-    is in the line), and where ``out`` cannot be written.
+    Args:
+        name: of FIGURES or PAPER.
+        runs: what it is drawn from.
+        out: a .pdf, .png or .svg file.
+        width: of a paper's figure: ``column`` (the default), ``page``, or a number of inches.
+
+    Raises:
+        UserError: for an unknown name, suffix or width, for runs that logged nothing to draw (what is missing
+            is in the line), and where ``out`` cannot be written.
     """
     out = Path(out)
     format = out.suffix.removeprefix(".").lower()
     if format not in FORMATS:
         wanted = ", ".join(f".{known}" for known in FORMATS)
         raise UserError(f"{out} does not end in a figure's format; one of {wanted} is wanted")
-    write(out, picture(name, runs, format))
+    write(out, picture(name, runs, format, width=width))
 
 
-def picture(name: str, runs: Sequence[Run], format: str = "png", dpi: int = 200) -> bytes:
-    """One figure as the bytes of a png, pdf or svg file."""
-    if name not in FIGURES:
-        raise UserError(f"unknown figure {name!r}; {nearest(name, FIGURES)}")
+def picture(
+    name: str, runs: Sequence[Run], format: str = "png", dpi: int | None = None, width: str | None = None
+) -> bytes:
+    """One figure as the bytes of a png, pdf or svg file; by default at 200 dpi, a paper's at 300."""
+    if name not in FIGURES and name not in PAPER:
+        raise UserError(f"unknown figure {name!r}; {nearest(name, [*FIGURES, *PAPER])}")
+    if name in FIGURES and width is not None:
+        raise UserError(f"figure {name} has one width; --width is for {', '.join(PAPER)}")
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
     file = io.BytesIO()
-    with style():
-        FIGURES[name](runs).savefig(file, format=format, dpi=dpi, metadata=undated)
+    if name in PAPER:
+        size = inches(width or "column")
+        with style(RC):
+            PAPER[name](runs, size).savefig(file, format=format, dpi=dpi or 300, metadata=undated)
+    else:
+        with style():
+            FIGURES[name](runs).savefig(file, format=format, dpi=dpi or 200, metadata=undated)
     return file.getvalue()

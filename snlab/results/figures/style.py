@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -40,11 +41,11 @@ RC: dict[str, Any] = {
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """matplotlib's settings inside, and as they were before, outside."""
+def style(others: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
+    """matplotlib's settings inside, ``others`` before the common ones, and as they were before, outside."""
     import matplotlib
 
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context({**RC, **others}):
         yield
 
 

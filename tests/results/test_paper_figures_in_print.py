@@ -1,0 +1,147 @@
+"""The paper's figures in print: sizes, text and fonts; and what is said where one cannot be drawn."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snlab.cli import main
+from snlab.core.errors import UserError
+from snlab.core.resources import sweeps
+from snlab.results.figures import draw, picture
+from snlab.results.figures.miyato2018.printed import RC
+from snlab.results.figures.style import style
+from snlab.results.reading import collect
+from tests.results.figure_runs import COLUMN, PAGE, entries, figure, runs_for_all, write
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [COLUMN, PAGE])
+def test_nothing_is_cut_and_all_text_is_of_print_size(width: float, lab: Any) -> None:
+    import matplotlib.text
+
+    runs_for_all(lab)
+    for number in (1, 2, 3, 4, 9, 10, 11, 15):
+        made = figure(number, lab, width)
+        with style(RC):
+            made.savefig(io.BytesIO(), dpi=100)  # the layout is made in drawing
+        assert made.get_figwidth() == width
+        drawn = made.get_tightbbox().padded(-0.01)  # inches
+        assert drawn.x0 >= 0, number
+        assert drawn.y0 >= 0, number
+        assert drawn.x1 <= made.get_figwidth(), number
+        assert drawn.y1 <= made.get_figheight(), number
+        for text in made.findobj(matplotlib.text.Text):
+            assert not text.get_text() or 7 <= text.get_fontsize() <= 9, (number, text)
+        for band in made.subfigs:
+            for axes in band.axes:
+                assert axes.get_window_extent().height > 45, number  # of 100 an inch
+                for legend in band.legends:
+                    assert not legend.get_window_extent().overlaps(axes.get_tightbbox()), number
+
+
+@pytest.mark.slow
+def test_fonts_are_embedded_and_bytes_repeat(lab: Any, tmp_path: Path) -> None:
+    runs_for_all(lab)
+    runs = collect(lab.root).runs
+    for name in (f"miyato2018/figure{number}" for number in (1, 9, 15)):
+        draw(name, runs, tmp_path / "figure.pdf")
+        content = (tmp_path / "figure.pdf").read_bytes()
+        assert b"/FontFile2" in content, name  # TrueType, in the file
+        assert b"/Type3" not in content, name
+    assert content == picture(name, runs, "pdf")
+
+
+def test_the_width_is_a_columns_a_pages_or_inches(lab: Any, tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    write(lab, "spectral_norm", "C", metrics=lambda *_: {"sigma/exact/conv1": 1.0})
+    runs = collect(lab.root).runs
+    for width, pixels in ((None, 975), ("column", 975), ("page", 2025), ("4.5", 1350)):
+        draw("miyato2018/figure9", runs, tmp_path / "figure.png", width)
+        assert imread(tmp_path / "figure.png").shape[1] == pixels
+    for wrong in ("colum", "0", "nan", "400"):
+        with pytest.raises(UserError, match=rf"--width {wrong}: column \(3.25 in\), page \(6.75 in\) or"):
+            draw("miyato2018/figure9", runs, tmp_path / "other.png", wrong)
+    with pytest.raises(UserError, match="figure sigma has one width; --width is for miyato2018/figure1"):
+        draw("sigma", runs, tmp_path / "other.png", "page")
+    with pytest.raises(
+        UserError, match="unknown figure 'miyato2018/figure5'; did you mean 'miyato2018/figure"
+    ):
+        draw("miyato2018/figure5", runs, tmp_path / "other.png")
+    assert not (tmp_path / "other.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("figure1", "inception_score/EXTRACTOR"), ("figure2", "fid/EXTRACTOR"), ("figure3", "spectrum/LAYER"),
+        ("figure4", "last_width"), ("figure9", "setting C (lr 0.0002, betas 0.5 and 0.999, n_dis 1)"),
+        ("figure10", "time/generator_steps_per_second"), ("figure11", "setting D (lr 0.001"),
+        ("figure15", "loss/discriminator_heldout"),
+    ],
+)  # fmt: skip
+def test_what_a_figure_misses_is_one_line_with_the_sweep_that_makes_it(
+    name: str, wanted: str, lab: Any
+) -> None:
+    write(lab, "none", "B", metrics=lambda *_: {"loss/discriminator": 1.0})
+    write(lab, "none", "B", 1, metrics=lambda *_: {"loss/discriminator": 1.0})
+    with pytest.raises(UserError) as told:
+        picture(f"miyato2018/{name}", collect(lab.root).runs)
+    message = str(told.value)
+    assert message.startswith(f"miyato2018/{name} wants ")
+    assert wanted in message
+    assert "\n" not in message
+    assert "of these 2 runs none is one" in message
+    named = message.split("snlab sweep ")[1].replace(" or ", ", ").split(", ")
+    assert named
+    assert {*named} <= {*sweeps()}
+
+
+def test_the_command_draws_or_says_what_is_missing(
+    lab: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(lab, "spectral_norm", "C", metrics=lambda *_: {"sigma/exact/conv1": 1.0})
+    out, runs = tmp_path / "made" / "figure.svg", ["--runs", str(lab.root)]
+    assert main(["figure", "miyato2018/figure9", *runs, "--out", str(out), "--width", "page"]) == 0
+    assert b'width="486pt"' in out.read_bytes()  # 6.75 inches
+    other = tmp_path / "other" / "figure.svg"
+    assert main(["figure", "miyato2018/figure4", *runs, "--out", str(other)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("snlab: miyato2018/figure4 wants runs of spectral_norm and orthonormal")
+    assert told.count("\n") == 1
+    assert not other.parent.exists()
+
+
+def test_more_panels_than_a_figure_holds_are_counted(lab: Any) -> None:
+    for i in range(10):
+        write(lab, "spectral_norm", "C", batch_size=i + 1, metrics=lambda *_: {"sigma/exact/conv1": 1.0})
+    bands = figure(9, lab).subfigs
+    assert len(bands) == 8
+    assert "(the first 8 of 10 are shown)" in bands[-1].get_suptitle().replace("\n", " ")
+
+
+def test_a_damaged_run_is_not_drawn(lab: Any) -> None:
+    write(lab, "spectral_norm", "C", metrics=lambda *_: {"sigma/exact/conv1": 1.0})
+    folder = write(lab, "spectral_norm", "C", 1, metrics=lambda *_: {"sigma/exact/conv1": 2.0})
+    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join(lines[:3]))
+    (band,) = figure(9, lab).subfigs
+    assert [line.get_ydata()[-1] for line in band.axes[0].lines if len(line.get_xdata()) > 2] == [1.0]
+
+
+def test_a_dollar_sign_and_an_underscore_are_what_they_are(lab: Any) -> None:
+    """matplotlib would read mathematics between dollars, and hide a legend's entry after an underscore."""
+
+    def odd(*_: Any) -> dict[str, Any]:
+        return {"sigma/exact/_conv$1": 1.0, "sigma/exact/_conv$2": 1.0, "inception_score/$E$": 2.0}
+
+    write(lab, "spectral_norm", "C", metrics=odd)
+    write(lab, "$x^{$", "A", metrics=odd)
+    runs = collect(lab.root).runs
+    assert picture("miyato2018/figure1", runs, "svg").startswith(b"<?xml")
+    assert picture("miyato2018/figure9", runs, "svg").startswith(b"<?xml")
+    assert entries(figure(9, lab).subfigs[0]) == [" _conv$1", " _conv$2"]
