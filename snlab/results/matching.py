@@ -6,41 +6,19 @@ of another enters it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from snlab.core import names
 from snlab.core.errors import UserError, nearest
-from snlab.core.registry import Spec, parse
 from snlab.metrics.protocols import PROTOCOLS
 from snlab.results.extractors import Extractor, digest_of, extractors
-from snlab.results.papers import PaperTable, Setting, Wanted
+from snlab.results.papers import PaperTable, Wanted
+from snlab.results.settings import is_at, setting_of
+from snlab.results.spelling import plain, same, split_width
 from snlab.tracking.run_folder import MODULE, OVER, Run
 
-# Of what the papers' tables name: the options' defaults, so that one that is written out is no other.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "weight_clipping": {"c": 0.01, "layers": "convolutions"},
-    "gradient_penalty": {"weight": 10.0, "kind": "two_sided", "target": 1.0},
-    "batch_norm": {"gain": False},
-    "layer_norm": {"gain": False},
-    "weight_norm": {"gain": False},
-    "frobenius_norm": {"gain": False},
-    "orthonormal": {"weight": 0.001, "initialise": True},
-    "spectral_norm": {
-        "iterations": 1, "initial_iterations": 0, "of": "matrix", "exact": False, "bidirectional": False,
-        "scale": 1.0, "gain": False,
-    },
-    "standard_cnn": {"width": 1.0, "latent_dim": 128, "variant": "paper", "last_width": 1.0},
-    "resnet": {
-        "architecture": "cifar10", "width": 1.0, "width_d": 1.0, "latent_dim": 128, "fused": True,
-        "conditional": None, "class_weight_d": 1.0, "class_weight_g": 0.1,
-    },
-    "stl10": {"size": 48}, "imagenet": {"size": 128}, "mnist": {"size": 32}, "fashion_mnist": {"size": 32},
-    "photos": {"size": 32}, "digits": {"size": 16},
-}  # fmt: skip
 INCEPTION = PROTOCOLS["miyato2018"].extractor
 EMBEDDED = PROTOCOLS["embedded"].extractor  # how the name of a data set's own extractor begins
 
@@ -66,49 +44,7 @@ class Part:
     generator_updates: int
 
 
-# ---- names -----------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1024)
-def plain(text: str) -> str:
-    """The spelling without options at their defaults, terms sorted; text that is no name stays as it is.
-
-    >>> plain("spectral_norm(gain=true, iterations=1)+gradient_penalty(weight=10)"), plain("stl10(size=48)")
-    ('gradient_penalty+spectral_norm(gain=true)', 'stl10')
-    """
-    try:
-        return "+".join(sorted(str(_plain(term)) for term in parse(text)))
-    except UserError:
-        return text
-
-
-def _plain(term: Spec) -> Spec:
-    defaults = DEFAULTS.get(term.name, {})
-    written = term.options.items()
-    return Spec(term.name, {k: v for k, v in written if k not in defaults or not _same(v, defaults[k])})
-
-
-def _same(value: Any, other: Any) -> bool:
-    return value == other and isinstance(value, bool) == isinstance(other, bool)
-
-
-@lru_cache(maxsize=1024)
-def split_width(network: str) -> tuple[str, float]:
-    """A network without its width, in plain spelling, and the width; NaN where that is no number.
-
-    >>> split_width("resnet(architecture=wgan_gp, width=0.25)")
-    ('resnet(architecture=wgan_gp)', 0.25)
-    """
-    try:
-        terms = parse(network)
-    except UserError:
-        return network, math.nan
-    width = terms[0].options.get("width", 1.0)
-    number = isinstance(width, int | float) and not isinstance(width, bool)
-    # A fused resampling is the same function.
-    kept = {key: value for key, value in terms[0].options.items() if key not in ("width", "fused")}
-    text = "+".join(str(term) for term in [Spec(terms[0].name, kept), *terms[1:]])
-    return plain(text), float(width) if number else math.nan
+# ---- data sets --------------------------------------------------------------------------------------------
 
 
 def column_of(table: PaperTable, dataset: str) -> str:
@@ -133,7 +69,8 @@ def places(table: PaperTable, run: Run) -> Iterator[Place]:
         return  # of the user's own classes: none that a paper has
     network, normalizer, loss = named
     base, width = split_width(network)
-    if not width > 0:
+    trained = setting_of(run)
+    if not width > 0 or trained is None:
         return
     column = column_of(table, run.dataset)
     for index, row in enumerate(table.rows):
@@ -143,24 +80,16 @@ def places(table: PaperTable, run: Run) -> Iterator[Place]:
             and base == split_width(_network(wanted, column, table))[0]
             and plain(normalizer) == plain(wanted.normalizer)
             and plain(loss) == plain(wanted.loss)
-            and all(_same(_at(run.config, key), value) for key, value in wanted.options.items())
+            and all(same(_at(run.config, key), value) for key, value in wanted.options.items())
         ):
             for name in wanted.settings:
-                if _is_at(table.settings[name], model):
+                if is_at(trained, table.settings[name]):
                     yield Place(run, index, name, width)
 
 
 def _network(wanted: Wanted, column: str, table: PaperTable) -> str:
     found = wanted.networks
     return found.get(column) or found.get("") or found[next(iter(table.datasets))]
-
-
-def _is_at(setting: Setting, model: Mapping[str, Any]) -> bool:
-    adam = model.get("adam")
-    if not isinstance(adam, Mapping) or model.get("n_dis") != setting.n_dis:
-        return False
-    pairs = ((adam.get(key), getattr(setting, key)) for key in ("lr", "beta1", "beta2"))
-    return all(isinstance(v, int | float) and math.isclose(v, wanted) for v, wanted in pairs)
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:

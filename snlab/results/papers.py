@@ -43,14 +43,16 @@ class Score:
     std: float | None = None
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """Adam's learning rate and decay rates, and discriminator updates a generator update."""
 
     lr: float
     beta1: float
     beta2: float
     n_dis: int
+
+    def __str__(self) -> str:
+        return f"lr {self.lr:g}, betas {self.beta1:g} and {self.beta2:g}, n_dis {self.n_dis}"
 
 
 @dataclass(frozen=True)

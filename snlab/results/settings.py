@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from snlab.core.errors import UserError
-from snlab.core.registry import Spec, label, parse
+from snlab.core.registry import label
 from snlab.results import looks
+from snlab.results.papers import Setting, paper_table
+from snlab.results.spelling import plain
 from snlab.tracking.run_folder import Run
 
 # ---- Table 1 ---------------------------------------------------------------------------------------------
 
 
-class Setting(NamedTuple):
-    """A row of Table 1: Adam's learning rate and betas, and discriminator updates a generator update."""
-
-    lr: float
-    beta1: float
-    beta2: float
-    n_dis: int
-
-    def __str__(self) -> str:
-        return f"lr {self.lr:g}, betas {self.beta1:g} and {self.beta2:g}, n_dis {self.n_dis}"
-
-
 SETTINGS = {
-    "A": Setting(0.0001, 0.5, 0.9, 5),
-    "B": Setting(0.0001, 0.5, 0.999, 1),
-    "C": Setting(0.0002, 0.5, 0.999, 1),
-    "D": Setting(0.001, 0.5, 0.9, 5),
-    "E": Setting(0.001, 0.5, 0.999, 5),
-    "F": Setting(0.001, 0.9, 0.999, 5),
+    name: setting for name, setting in paper_table("miyato2018/table2").settings.items() if len(name) == 1
 }
 
 
@@ -64,28 +48,17 @@ def letter_of(run: Run, but_n_dis: bool = False) -> str | None:
     if found is None:
         return None
     for letter, setting in SETTINGS.items():
-        wanted = setting._replace(n_dis=found.n_dis) if but_n_dis else setting
-        if all(math.isclose(a, b, rel_tol=1e-9) for a, b in zip(found, wanted, strict=True)):
+        if is_at(found, setting._replace(n_dis=found.n_dis) if but_n_dis else setting):
             return letter
     return None
 
 
-# ---- methods ---------------------------------------------------------------------------------------------
+def is_at(found: Setting, wanted: Setting) -> bool:
+    """Whether they are the same to rounding."""
+    return all(math.isclose(a, b, rel_tol=1e-9) for a, b in zip(found, wanted, strict=True))
 
-# What each option of the paper's methods is where it is not written; a test holds them to the code.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "weight_clipping": {"c": 0.01, "layers": "convolutions"},
-    "gradient_penalty": {"weight": 10.0, "kind": "two_sided", "target": 1.0},
-    "batch_norm": {"gain": False},
-    "layer_norm": {"gain": False},
-    "weight_norm": {"gain": False},
-    "orthonormal": {"weight": 0.001, "initialise": True},
-    "spectral_norm": {
-        "iterations": 1, "initial_iterations": 0, "of": "matrix", "exact": False, "bidirectional": False,
-        "scale": 1.0, "gain": False,
-    },
-    "standard_cnn": {"width": 1.0, "latent_dim": 128, "variant": "paper", "last_width": 1.0},
-}  # fmt: skip
+
+# ---- methods ---------------------------------------------------------------------------------------------
 
 
 class Method(NamedTuple):
@@ -116,28 +89,7 @@ NAMES = {GAN_GP: "GAN-GP", WGAN_GP: "WGAN-GP"}
 def method_of(run: Run) -> Method:
     """The normalizer and the loss of a run."""
     loss = label(run.config.get("model", {}).get("loss", "standard"))
-    return Method(shortest(run.normalizer), shortest(loss))
-
-
-def shortest(spec: str) -> str:
-    """A name without the options that are at their defaults, as far as these are known here.
-
-    >>> shortest("gradient_penalty(weight=10, kind=one_sided)+spectral_norm(gain=false)")
-    'gradient_penalty(kind=one_sided)+spectral_norm'
-    """
-    try:
-        return "+".join(str(Spec(term.name, _not_default(term))) for term in parse(spec))
-    except UserError:
-        return spec
-
-
-def _not_default(term: Spec) -> dict[str, Any]:
-    known = DEFAULTS.get(term.name, {})
-    return {
-        key: value
-        for key, value in term.options.items()
-        if key not in known or (value, isinstance(value, bool)) != (known[key], isinstance(known[key], bool))
-    }
+    return Method(plain(run.normalizer), plain(loss))
 
 
 def listed(letters: Iterable[str]) -> str:

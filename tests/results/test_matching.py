@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from snlab.core.resources import sweeps
-from snlab.results.matching import places, plain, split_width
+from snlab.results.matching import places
 from snlab.results.papers import paper_table
+from snlab.results.spelling import plain, split_width
 from snlab.tracking.run_folder import Run
 from tests.results.table_runs import EMBEDDED, as_paper, cell, edit, tables, write
 
@@ -194,4 +195,6 @@ def test_names_are_compared_without_their_defaults() -> None:
     assert plain("resnet(width_d=1, latent_dim=128)") == "resnet"
     assert plain("b+a") == "a+b"
     assert plain("not a name(") == "not a name("
+    assert plain("spectral_norm(scale=true)") == "spectral_norm(scale=true)"
+    assert plain("spectral_norm(scale=1, iterations=1)") == "spectral_norm"
     assert split_width("standard_cnn(width=true)")[1] != split_width("standard_cnn(width=true)")[1]  # NaN

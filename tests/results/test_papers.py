@@ -17,7 +17,6 @@ from snlab.losses import LOSSES
 from snlab.metrics.protocols import PROTOCOLS
 from snlab.networks import NETWORKS
 from snlab.normalizers import NORMALIZERS
-from snlab.results.matching import DEFAULTS
 from snlab.results.papers import (
     PaperRow,
     PaperTable,
@@ -28,6 +27,7 @@ from snlab.results.papers import (
     read_paper,
     table_names,
 )
+from snlab.results.spelling import DEFAULTS
 
 FACTS = Path(__file__).parent / "facts"
 
@@ -55,7 +55,7 @@ def present(**scores: Any) -> dict[str, Score]:
 def test_settings_are_those_of_table_1():
     known = facts("miyato2018")
     wanted = known["table_1_settings"] | {"resnet": known["resnet_rows"]}
-    found = {name: vars(setting) for name, setting in paper_table("miyato2018/table2").settings.items()}
+    found = {name: setting._asdict() for name, setting in paper_table("miyato2018/table2").settings.items()}
     assert found == wanted
 
 

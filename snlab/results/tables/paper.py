@@ -22,10 +22,10 @@ from snlab.results.matching import (
     is_own,
     of_dataset,
     parts,
-    plain,
 )
 from snlab.results.notes import skipped_note
 from snlab.results.papers import METRICS, PaperRow, PaperTable, Score, paper_table
+from snlab.results.spelling import plain
 from snlab.results.spread import Spread
 from snlab.results.tables.paper_notes import about, meaning, outside
 from snlab.results.tables.table import NOT_RUN, NOTHING, Cell, Column, Table, rounded

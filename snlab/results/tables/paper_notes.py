@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from snlab.metrics.protocols import PROTOCOLS
 from snlab.results import looks
 from snlab.results.groups import differences
-from snlab.results.matching import INCEPTION, Part, places, plain
+from snlab.results.matching import INCEPTION, Part, places
 from snlab.results.notes import damage_note, listed, version_note
 from snlab.results.papers import METRICS, PaperRow, PaperTable
 from snlab.results.reading import DAMAGED
+from snlab.results.spelling import plain
 from snlab.results.tables.trials import Candidate
 from snlab.tracking.run_folder import DIVERGED, FINISHED, Run
 

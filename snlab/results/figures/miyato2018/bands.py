@@ -30,8 +30,8 @@ from snlab.results.settings import (
     listed,
     method_of,
     setting_of,
-    shortest,
 )
+from snlab.results.spelling import plain
 from snlab.tracking.run_folder import Run
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _without_last_width(config: dict[str, Any]) -> None:
     term = _standard_cnn(config["model"])
     assert term is not None
     options = {name: value for name, value in term.options.items() if name != LAST_WIDTH}
-    config["model"]["network"] = shortest(str(term._replace(options=options)))
+    config["model"]["network"] = plain(str(term._replace(options=options)))
 
 
 def _n_dis(run: Run) -> float | None:
