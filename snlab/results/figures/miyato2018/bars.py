@@ -129,7 +129,7 @@ def _cluster(axes: Axes, panel: Scored, method: Method, start: int, colour: str,
             fontsize=SMALL, color=PALE,
         )  # fmt: skip
     axes.annotate(
-        textwrap.fill(str(method), 12), (start + (len(SETTINGS) - 1) / 2, 0), (0, -11), xycoords=height,
+        textwrap.fill(str(method), 13), (start + (len(SETTINGS) - 1) / 2, 0), (0, -11), xycoords=height,
         textcoords="offset points", ha="center", va="top", fontsize=SMALL,
     )  # fmt: skip
 
