@@ -1,10 +1,15 @@
-"""On what numbers were computed."""
+"""On what machine, and with which commit of the code, numbers were computed."""
 
 from __future__ import annotations
 
 import platform
+import subprocess
+from functools import cache
+from pathlib import Path
 
 import torch
+
+GIT_SECONDS = 5.0  # that git may take to answer
 
 
 def machine(device: torch.device) -> str:
@@ -12,3 +17,26 @@ def machine(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
+
+
+@cache
+def commit(folder: Path = Path(__file__).parent) -> str | None:
+    """The commit that ``folder`` is checked out at, "-dirty" where tracked files differ from it.
+
+    None where git does not track it, as where the package was installed from a wheel.
+    """
+    try:
+        for question in (
+            ["ls-files", "--error-unmatch", "."],
+            ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        ):
+            answer = subprocess.run(
+                ["git", "-C", str(folder), *question],
+                capture_output=True,
+                text=True,
+                timeout=GIT_SECONDS,
+                check=True,
+            )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

@@ -14,7 +14,7 @@ import torch
 from snlab.callbacks.fidelity import scored_images
 from snlab.callbacks.summary import versions
 from snlab.core.errors import UserError
-from snlab.core.machine import machine
+from snlab.core.machine import commit, machine
 from snlab.core.messages import plain_messages
 from snlab.core.names import GENERATOR_STEP
 from snlab.data import DataSet
@@ -92,6 +92,7 @@ def evaluate(place: Path, options: Options) -> Scored:
         "draws": draws,
         "machine": machine(device),
         "versions": versions(),
+        "commit": commit(),
         "seconds": round(time.perf_counter() - start, 1),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
