@@ -15,12 +15,12 @@ from snlab.core.errors import UserError, nearest
 from snlab.metrics.protocols import PROTOCOLS
 from snlab.results.extractors import Extractor, digest_of, extractors
 from snlab.results.papers import PaperTable, Wanted
+from snlab.results.scores import EMBEDDED, added, own_protocol
 from snlab.results.settings import is_at, setting_of
 from snlab.results.spelling import plain, same, split_width
 from snlab.tracking.run_folder import MODULE, OVER, Run
 
 INCEPTION = PROTOCOLS["miyato2018"].extractor
-EMBEDDED = PROTOCOLS["embedded"].extractor  # how the name of a data set's own extractor begins
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,8 @@ def parts(table: PaperTable, runs: Sequence[Run]) -> list[tuple[Part, list[Place
         members = datasets[dataset]
         found = extractors([run for run in members if run.outcome in OVER])
         for place in (place for run in members for place in places(table, run)):
-            for extractor in _extractors(place.run, found):
-                key = (dataset, place.width, _protocol(place.run, extractor), extractor)
-                keyed.setdefault(key, []).append(place)
+            for protocol, extractor in _scored(place.run, found):
+                keyed.setdefault((dataset, place.width, protocol, extractor), []).append(place)
     made = []
     for (dataset, width, protocol, extractor), placed in keyed.items():
         for updates in _lengths(table, placed):
@@ -145,6 +144,14 @@ def _lengths(table: PaperTable, placed: Sequence[Place]) -> list[int]:
     return sorted(once or rest)
 
 
+def _scored(run: Run, found: Sequence[Extractor]) -> list[tuple[str, Extractor]]:
+    """The protocols and extractors of the run's scores: those that it logs, and those that were added."""
+    own = [(own_protocol(run, extractor.name), extractor) for extractor in _extractors(run, found)]
+    known = {(e.name, e.digest): e for e in found}
+    later = [(protocol, known.get((e.name, e.digest), e)) for protocol, e in added(run)]
+    return list(dict.fromkeys([*own, *later]))
+
+
 def _extractors(run: Run, found: Sequence[Extractor]) -> list[Extractor]:
     """Those whose scores the run has, or would have, had it come so far."""
     told = run.summary.get("extractors")
@@ -156,13 +163,6 @@ def _extractors(run: Run, found: Sequence[Extractor]) -> list[Extractor]:
     own = [e for e in found if e.name in known and e.scored(run)]
     there = {e.name for e in own}
     return own + [Extractor(name, digest_of(run, name)) for name in sorted(known - there)]
-
-
-def _protocol(run: Run, extractor: Extractor) -> str:
-    """By which protocol a run's scores of an extractor are."""
-    if extractor.name.startswith(EMBEDDED):
-        return EMBEDDED
-    return str(_measured(run).get("protocol", "miyato2018"))
 
 
 def _measured(run: Run) -> Mapping[str, Any]:

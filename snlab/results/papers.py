@@ -114,8 +114,27 @@ class PaperTable:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where an item's runs come from: ``sweeps`` by name; ``cost`` in words, empty where not measured."""
+
+    sweeps: tuple[str, ...]
+    cost: str = ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """What can be reproduced: tables and figures of a paper, and by data set, its own first, from what."""
+
+    name: str  # PAPER/ITEM
+    title: str
+    tables: tuple[str, ...]
+    figures: tuple[str, ...]
+    data: Mapping[str, Source]
+
+
+@dataclass(frozen=True)
 class Paper:
-    """One paper's tables, by name."""
+    """One paper's tables, and what of it can be reproduced, by name."""
 
     name: str
     cited: str  # authors and year, in short
@@ -123,6 +142,7 @@ class Paper:
     authors: str
     arxiv: str
     tables: Mapping[str, PaperTable]
+    items: Mapping[str, Item]
 
 
 def papers() -> dict[str, Path]:
@@ -153,6 +173,14 @@ def table_names() -> list[str]:
     return [f"{name}/{table}" for name in papers() for table in paper(name).tables]
 
 
+def paper_item(name: str) -> Item:
+    """The item of the name PAPER/ITEM; UserError for an unknown one."""
+    items = {item.name: item for each in papers() for item in paper(each).items.values()}
+    if name not in items:
+        raise UserError(f"unknown table or figure {name!r}; {nearest(name, items)}")
+    return items[name]
+
+
 # ---- reading ---------------------------------------------------------------------------------------------
 
 
@@ -169,7 +197,9 @@ def read_paper(path: Path) -> Paper:
 
 
 def _paper(name: str, loaded: Any) -> Paper:
-    got = mapping(loaded, "the file", {"paper", "title", "authors", "arxiv", "settings", "tables"})
+    got = mapping(
+        loaded, "the file", {"paper", "title", "authors", "arxiv", "settings", "tables", "reproductions"}
+    )
     settings = {
         key: _setting(value, f"settings.{key}") for key, value in named(got["settings"], "settings").items()
     }
@@ -178,7 +208,34 @@ def _paper(name: str, loaded: Any) -> Paper:
         key: _table(key, value, words["paper"], settings)
         for key, value in named(got["tables"], "tables").items()
     }
-    return Paper(name, words["paper"], words["title"], words["authors"], words["arxiv"], tables)
+    items = {
+        key: _item(f"{name}/{key}", value, f"reproductions.{key}", tables)
+        for key, value in named(got["reproductions"], "reproductions").items()
+    }
+    return Paper(name, words["paper"], words["title"], words["authors"], words["arxiv"], tables, items)
+
+
+def _item(name: str, value: Any, where: str, tables: Collection[str]) -> Item:
+    got = mapping(value, where, {"title", "data"}, {"tables", "figures"})
+    shown = each(got.get("tables", []), f"{where}.tables", text)
+    for table in shown:
+        if table not in tables:
+            raise WrongError(f"{where}.tables has {table!r}; {nearest(table, tables)}")
+    return Item(
+        name=name,
+        title=text(got["title"], f"{where}.title"),
+        tables=shown,
+        figures=each(got.get("figures", []), f"{where}.figures", text),
+        data={
+            key: _source(source, f"{where}.data.{key}")
+            for key, source in named(got["data"], f"{where}.data").items()
+        },
+    )
+
+
+def _source(value: Any, where: str) -> Source:
+    got = mapping(value, where, {"sweeps"}, {"cost"})
+    return Source(each(got["sweeps"], f"{where}.sweeps", text), text(got.get("cost", ""), f"{where}.cost"))
 
 
 def _setting(value: Any, where: str) -> Setting:

@@ -89,28 +89,31 @@ class _Made:
 
     def table(self) -> Table:
         metrics = [name for name in self.paper.metrics if self.has(name)]
+        tried_by_row = [
+            candidates(self.paper, self.part, self.placed, index) for index in range(len(self.paper.rows))
+        ]
+        with_best = any(c.best(m, self.part).n for tried in tried_by_row for c in tried for m in metrics)
         columns = [
             Column("method", "method"),
             *(Column(key, header, detail=True) for key, header in (
                 ("section", "network"), ("dataset", "data set"), ("width", "width"), ("protocol", "protocol"),
                 ("extractor", "extractor"), ("generator_updates", "generator updates"), ("source", "source"),
             )),
-            *(column for metric in metrics for column in self.columns(metric)),
+            *(column for metric in metrics for column in self.columns(metric, with_best)),
             Column("settings", "settings run", group=RUNS),
             Column("diverged", "diverged", group=RUNS),
             Column("outcomes", "outcomes", detail=True, group=RUNS),
         ]  # fmt: skip
         rows, sections, used = [], [], []
-        for index, row in enumerate(self.paper.rows):
-            tried = candidates(self.paper, self.part, self.placed, index)
+        for row, tried in zip(self.paper.rows, tried_by_row, strict=True):
             if not (tried or row.note or row.scores.get(self.column)):
                 continue  # the paper has no score of this data set there, and no run is
-            cells = [cell for metric in metrics for cell in self.cells(metric, row, tried)]
+            cells = [cell for metric in metrics for cell in self.cells(metric, row, tried, with_best)]
             rows.append([*self.head(row), *cells, *self.tail(row, tried)])
             sections.append(row.section)
             used.append((row, tried))
         notes = [
-            *meaning(self.paper, self.part, self.theirs if not self.comparable else None, metrics),
+            *meaning(self.paper, self.part, self.theirs if not self.comparable else None, metrics, with_best),
             *self.paper.notes,
             *about(used),
             *outside(self.paper, self.part, self.runs),
@@ -136,7 +139,7 @@ class _Made:
 
     # ---- cells
 
-    def columns(self, metric: str) -> list[Column]:
+    def columns(self, metric: str, with_best: bool) -> list[Column]:
         header, group = METRICS[metric].header, METRICS[metric].header
         whose = "paper" if self.comparable else f"paper, {self.theirs}"
         ours = f"{header} ({self.part.extractor.label})"
@@ -146,15 +149,21 @@ class _Made:
             Column(metric, ours, group=group, kind="mean"),
             Column(f"{metric}_setting", "at", "", "the setting that is best by this score", group),
         ]
+        if with_best:
+            columns.append(
+                Column(f"{metric}_best_checkpoint", f"{header}, best checkpoint", group=group, kind="mean")
+            )
         if self.comparable:
             columns.append(Column(f"{metric}_difference", "ours - paper", group=group, kind="number"))
         return columns
 
-    def cells(self, metric: str, row: PaperRow, tried: Sequence[Candidate]) -> list[Cell]:
+    def cells(self, metric: str, row: PaperRow, tried: Sequence[Candidate], with_best: bool) -> list[Cell]:
         printed = row.scores.get(self.column, {}).get(metric)
-        best = best_of(metric, self.part.extractor.name, tried)
+        best = best_of(metric, self.part, tried)
         ours = self.ours(metric, row, tried, best)
         cells = [*_printed(metric, printed, row.note), ours, Cell(best.setting if best else NOTHING)]
+        if with_best:
+            cells.append(self.at_best_checkpoint(metric, best))
         if not self.comparable:
             return cells
         if best is None or printed is None or ours.numbers is None:
@@ -171,11 +180,18 @@ class _Made:
             return Cell(NOT_RUN)
         if best is None:
             return Cell(told(tried))
-        spread = best.score(metric, self.part.extractor.name)
-        text, std = rounded(spread.mean, spread.std, decimals=4 if metric == names.KID else 2)
+        spread = best.last(metric, self.part)
+        text, std = _rounded(metric, spread)
         diverged, whole = len(best.group.of(DIVERGED)), len(best.group.runs)
         remarks = [f"n={spread.n}", *([f"{diverged}/{whole} diverged"] if diverged else [])]
         return Cell(text, std, ", ".join(remarks), spread)
+
+    def at_best_checkpoint(self, metric: str, best: Candidate | None) -> Cell:
+        spread = best.best(metric, self.part) if best else Spread.of([])
+        if not spread.n:
+            return Cell(NOTHING)
+        text, std = _rounded(metric, spread)
+        return Cell(text, std, f"n={spread.n}", spread)
 
     def head(self, row: PaperRow) -> list[Cell]:
         part = self.part
@@ -198,6 +214,10 @@ class _Made:
             Cell(", ".join(diverged) or NOTHING),
             Cell(counted(run for c in tried for run in c.group.runs)),
         ]
+
+
+def _rounded(metric: str, spread: Spread) -> tuple[str, str]:
+    return rounded(spread.mean, spread.std, decimals=4 if metric == names.KID else 2)
 
 
 def _printed(metric: str, score: Score | None, note: str) -> list[Cell]:

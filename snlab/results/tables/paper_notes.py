@@ -16,7 +16,9 @@ from snlab.results.tables.trials import Candidate
 from snlab.tracking.run_folder import DIVERGED, FINISHED, Run
 
 
-def meaning(table: PaperTable, part: Part, theirs: str | None, metrics: Sequence[str]) -> list[str]:
+def meaning(
+    table: PaperTable, part: Part, theirs: str | None, metrics: Sequence[str], with_best: bool = False
+) -> list[str]:
     """What the numbers are; ``theirs`` is the data set of the paper's, where these do not compare."""
     notes = []
     if theirs is not None:
@@ -30,6 +32,11 @@ def meaning(table: PaperTable, part: Part, theirs: str | None, metrics: Sequence
     notes.append(
         "ours: mean ± standard deviation over the n seeds that finished, each at its last checkpoint"
     )
+    if with_best:
+        notes.append(
+            "best checkpoint: of the same runs the one of the lowest Fréchet distance measured in training, "
+            "chosen on the run's own latents, scored on others"
+        )
     if missing := [METRICS[name].header for name in table.metrics if name not in metrics]:
         notes.append(f"{', '.join(missing)}: not a score of protocol {part.protocol}")
     wanted = [row.wanted for row in table.rows if row.wanted]

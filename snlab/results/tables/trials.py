@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from snlab.results.groups import Group, one_trial
 from snlab.results.matching import Part, Place
 from snlab.results.papers import METRICS, PaperTable
-from snlab.results.reading import final
+from snlab.results.scores import best_score, last_score
 from snlab.results.spread import Spread
 from snlab.results.tables.table import ALL_DIVERGED
 from snlab.tracking.identity import setting as trial_of
@@ -24,9 +24,17 @@ class Candidate:
     setting: str
     group: Group
 
-    def score(self, metric: str, extractor: str) -> Spread:
-        """Over the seeds that finished, each at its last update."""
-        return Spread.of(final(run, f"{metric}/{extractor}") for run in self.group.finished)
+    def last(self, metric: str, part: Part) -> Spread:
+        """Over the seeds that finished, each at its last checkpoint."""
+        return Spread.of(
+            last_score(run, metric, part.protocol, part.extractor) for run in self.group.finished
+        )
+
+    def best(self, metric: str, part: Part) -> Spread:
+        """Over the seeds that finished, each at its best checkpoint, where that is kept and scored."""
+        return Spread.of(
+            best_score(run, metric, part.protocol, part.extractor) for run in self.group.finished
+        )
 
 
 def candidates(table: PaperTable, part: Part, placed: Sequence[Place], row: int) -> list[Candidate]:
@@ -42,10 +50,13 @@ def candidates(table: PaperTable, part: Part, placed: Sequence[Place], row: int)
     return found
 
 
-def best_of(metric: str, extractor: str, tried: Sequence[Candidate]) -> Candidate | None:
-    """The candidate of the best mean, those without a diverged run first; None where none has a score."""
+def best_of(metric: str, part: Part, tried: Sequence[Candidate]) -> Candidate | None:
+    """The candidate of the best mean at the last checkpoints, those without a diverged run first.
+
+    None where none has a score.
+    """
     better = METRICS[metric].better
-    scored = [(candidate, candidate.score(metric, extractor)) for candidate in tried]
+    scored = [(candidate, candidate.last(metric, part)) for candidate in tried]
     ranked = [((bool(c.group.of(DIVERGED)), -better * score.mean), c) for c, score in scored if score.n]
     return min(ranked, key=lambda pair: pair[0])[1] if ranked else None
 
