@@ -19,6 +19,9 @@ from snlab.core.imports import importing
 from snlab.core.messages import flush_or_let_go, plain_messages
 from snlab.core.modules import import_all, import_plugins
 from snlab.core.text import use_text_anywhere
+from snlab.lists import KINDS, described
+from snlab.papers.arguments import add_arguments as reproduce_arguments
+from snlab.papers.arguments import from_arguments as reproduce_options
 from snlab.scoring.arguments import add_arguments as evaluate_arguments
 from snlab.scoring.arguments import from_arguments as evaluate_options
 from snlab.sweeps.slurm import add_arguments as slurm_arguments
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 PROCESS_LOST = 1  # a process of the run ended, and the others with it
 
 DATA = "Which data sets are here, and getting one that is not."
-LISTS = ("normalizers", "losses", "networks", "datasets", "experiments", "sweeps", "tables", "figures")
 
 
 class Parser(argparse.ArgumentParser):
@@ -113,30 +115,8 @@ def fit(arguments: Sequence[str]) -> int:
 def list_names(options: argparse.Namespace) -> int:
     with plain_messages():
         import_plugins()
-    print("\n".join(_described(options.kind)))
+    print("\n".join(described(options.kind)))
     return 0
-
-
-def _described(kind: str) -> list[str]:
-    if kind in ("experiments", "sweeps"):
-        from snlab.core.resources import experiments, headline, sweeps
-
-        files = experiments() if kind == "experiments" else sweeps()
-        return [f"{name}: {headline(path)}" for name, path in files.items()]
-    if kind in ("tables", "figures"):
-        from snlab.results.figures import FIGURES
-        from snlab.results.figures.miyato2018 import PAPER
-        from snlab.results.tables import described
-
-        figures = {
-            name: (function.__doc__ or "").splitlines()[0] for name, function in {**FIGURES, **PAPER}.items()
-        }
-        made = described() if kind == "tables" else figures
-        return [f"{name}: {text}" for name, text in sorted(made.items())]
-    with importing():
-        from snlab.training.registries import listed
-
-    return listed(kind)
 
 
 def data_list(_: argparse.Namespace) -> int:
@@ -210,9 +190,23 @@ def evaluate(options: argparse.Namespace) -> int:
     with importing():
         from snlab.scoring.evaluate import evaluate as score
 
-    found = score(options.place, asked)
-    print(found.line + (f": {found.path}" if found.path else ""))
-    return 0
+    code = 0
+    for place in options.places:
+        try:
+            found = score(place, asked)
+        except UserError as error:  # the others are scored all the same
+            code = _told(str(error), failures.of_error(error.__cause__))
+        else:
+            print(found.line + (f": {found.path}" if found.path else ""), flush=True)
+    return code
+
+
+def reproduce(options: argparse.Namespace) -> int:
+    asked = reproduce_options(options)
+    with importing():
+        from snlab.papers.reproduce import reproduce as make
+
+    return make(asked)
 
 
 def table(options: argparse.Namespace) -> int:
@@ -282,7 +276,7 @@ def _parser() -> Parser:
     command("fit", lambda _: 0, "Train one GAN (snlab fit --help lists every option).", add_help=False)
 
     one = command("list", list_names, "What can be swapped, with its options.")
-    one.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
+    one.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     _imports(one)
 
     _data(commands.add_parser("data", help=DATA, description=DATA))
@@ -326,7 +320,12 @@ def _parser() -> Parser:
     one = command("slurm", slurm, "Submit a sweep to SLURM: an array of jobs, one executor a node.")
     slurm_arguments(one)
 
-    one = command("evaluate", evaluate, "Score a checkpoint, into its run's folder.")
+    one = command("reproduce", reproduce, "A paper's table or figure, from its sweeps to a page of results.")
+    reproduce_arguments(one)
+    _imports(one)
+    _slots(one)
+
+    one = command("evaluate", evaluate, "Score checkpoints, each into its run's folder.")
     evaluate_arguments(one)
     _imports(one)
 

@@ -22,7 +22,8 @@ ROWS = [
     {"training"},
     {"scoring"},
     {"sweeps"},
-    {"demo", "doctor", "testing"},
+    {"papers"},
+    {"demo", "doctor", "testing", "lists"},
     {"cli"},
 ]
 # Within core: what knows nothing, and what builds on it.

@@ -53,7 +53,9 @@ class Options:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options, as `from_arguments` reads them."""
-    parser.add_argument("place", type=Path, metavar="RUN|CKPT", help="a run's folder, or a checkpoint in one")
+    parser.add_argument(
+        "places", type=Path, nargs="+", metavar="RUN|CKPT", help="a run's folder, or a checkpoint in one"
+    )
     protocols = "; ".join(f"{name}: {protocol.description}" for name, protocol in PROTOCOLS.items())
     parser.add_argument("--protocol", default="miyato2018", help=f"(default: %(default)s). {protocols}")
     parser.add_argument(

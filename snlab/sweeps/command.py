@@ -105,7 +105,7 @@ def dry_run(file: str, options: SweepOptions) -> int:
     where = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
     trials = plan(found, options.runs)
     for i, trial in enumerate(trials):
-        console.print(f"{i:4d}  {_state(trial):8s}  {in_words(trial.configuration)}")
+        console.print(f"{i:4d}  {state(trial):8s}  {in_words(trial.configuration)}")
     console.print(f"each is: snlab fit {' '.join(found.command)}")
     if found.method != "bayes" and found.count is not None and len(trials) < found.count:
         console.print(f"{found.count} configurations: those that are not shown would be the same runs")
@@ -113,7 +113,7 @@ def dry_run(file: str, options: SweepOptions) -> int:
     unseen = 0 if count is None else count - len(trials)  # draws that are made later
     if count is None or unseen:
         console.print(f"... the first {len(trials)} draws of {count or 'endlessly many'}")
-    todo = [trial for trial in trials if _state(trial) != "over"]
+    todo = [trial for trial in trials if state(trial) != "over"]
     runs = f"{count} runs" if count else f"endlessly many runs, the first {len(trials)}"
     left = len(todo) + unseen
     if not left:
@@ -159,7 +159,7 @@ def _study(found: Sweep, options: SweepOptions) -> Study:
     count = total(found, trials)
     if count is None:
         raise UserError(f"{found.path}: a {found.method} search without run_cap never ends; add run_cap: N")
-    check_files(trial for trial in trials if _state(trial) != "over")
+    check_files(trial for trial in trials if state(trial) != "over")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -183,7 +183,8 @@ def _key(found: Sweep, trials: list[Planned]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _state(trial: Planned) -> str:
+def state(trial: Planned) -> str:
+    """Whether its run is ``new``, ``begun``, ``over`` or ``damaged``."""
     if not (trial.folder / CONFIG).exists():
         return "new"
     try:

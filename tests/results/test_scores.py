@@ -12,6 +12,7 @@ import pytest
 from snlab.results.extractors import Extractor
 from snlab.results.reading import collect
 from snlab.results.scores import added, best_score, last_score
+from snlab.results.tables.table import NOTHING
 from snlab.tracking.run_folder import DIVERGED
 from snlab.tracking.scores import write_score
 from tests.results.table_runs import EMBEDDED, as_paper, cell, edit, tables, write
@@ -47,7 +48,7 @@ def test_the_best_checkpoints_score_stands_beside_the_last_ones(lab: Any) -> Non
     assert (found.numbers.mean, found.numbers.n) == (4.25, 2)
     assert found.numbers.std == pytest.approx(math.sqrt(0.125))
     assert cell(table, row, "inception_score_best_checkpoint").numbers.mean == 42.5
-    assert cell(table, "weight norm", "fid_best_checkpoint").text == "-"
+    assert cell(table, "weight norm", "fid_best_checkpoint").text == NOTHING
     assert any(note.startswith("best checkpoint: ") for note in table.notes)
 
 

@@ -39,14 +39,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LAST_WIDTH = "last_width"
+OF_FIGURE_4 = (SPECTRAL_NORM, ORTHONORMAL)
+OF_FIGURE_11 = (SPECTRAL_NORM, WEIGHT_NORM)
+
+
+def panels_by_width(runs: Sequence[Run]) -> list[Scored]:
+    """The panels of runs of OF_FIGURE_4 at setting C that have an inception score at several last widths."""
+    here = [
+        run for run in runs if letter_of(run) == "C" and method_of(run) in OF_FIGURE_4 and last_width(run)
+    ]
+    found = scored(panels(here, ("model.normalizer",), _without_last_width), names.INCEPTION_SCORE)
+    return [panel for panel in found if len({last_width(run) for run in panel.runs}) > 1]
 
 
 def figure4(runs: Sequence[Run], width: float) -> Figure:
     """Inception score against the width of the last feature map, spectral norm against orthonormal."""
-    methods = (SPECTRAL_NORM, ORTHONORMAL)
-    here = [run for run in runs if letter_of(run) == "C" and method_of(run) in methods and last_width(run)]
-    found = scored(panels(here, ("model.normalizer",), _without_last_width), names.INCEPTION_SCORE)
-    found = [panel for panel in found if len({last_width(run) for run in panel.runs}) > 1]
+    found = panels_by_width(runs)
     if not found:
         what = (
             f"runs of spectral_norm and orthonormal at {listed('C')} and at several {LAST_WIDTH} "
@@ -56,15 +64,19 @@ def figure4(runs: Sequence[Run], width: float) -> Figure:
             "miyato2018/figure4", what, runs, ("figure4_width", "figure4_width_fashion_mnist", "width_photos")
         )
     label_of_x = "relative width of the last feature map"
-    return _figure(shown(found), methods, last_width, label_of_x, width)
+    return _figure(shown(found), OF_FIGURE_4, last_width, label_of_x, width)
+
+
+def panels_by_n_dis(runs: Sequence[Run]) -> list[Scored]:
+    """The panels of runs of OF_FIGURE_11 at setting D that have an inception score at several n_dis."""
+    here = [run for run in runs if letter_of(run, but_n_dis=True) == "D" and method_of(run) in OF_FIGURE_11]
+    found = scored(panels(here, ("model.normalizer", "model.n_dis")), names.INCEPTION_SCORE)
+    return [panel for panel in found if len({n_dis(run) for run in panel.runs}) > 1]
 
 
 def figure11(runs: Sequence[Run], width: float) -> Figure:
     """Inception score against n_dis, spectral norm and weight norm, setting D otherwise."""
-    methods = (SPECTRAL_NORM, WEIGHT_NORM)
-    here = [run for run in runs if letter_of(run, but_n_dis=True) == "D" and method_of(run) in methods]
-    found = scored(panels(here, ("model.normalizer", "model.n_dis")), names.INCEPTION_SCORE)
-    found = [panel for panel in found if len({_n_dis(run) for run in panel.runs}) > 1]
+    found = panels_by_n_dis(runs)
     if not found:
         what = (
             f"runs of spectral_norm and weight_norm at {listed('D')} but of several n_dis "
@@ -76,7 +88,7 @@ def figure11(runs: Sequence[Run], width: float) -> Figure:
             runs,
             ("figure11_n_dis", "figure11_n_dis_fashion_mnist", "n_dis_photos"),
         )
-    return _figure(shown(found), methods, _n_dis, "discriminator updates a generator update", width)
+    return _figure(shown(found), OF_FIGURE_11, n_dis, "discriminator updates a generator update", width)
 
 
 def last_width(run: Run) -> float | None:
@@ -101,7 +113,8 @@ def _without_last_width(config: dict[str, Any]) -> None:
     config["model"]["network"] = plain(str(term._replace(options=options)))
 
 
-def _n_dis(run: Run) -> float | None:
+def n_dis(run: Run) -> float | None:
+    """Discriminator updates a generator update; None where a run does not say."""
     setting = setting_of(run)
     return setting.n_dis if setting else None
 

@@ -68,9 +68,14 @@ def compared(found: Sequence[Panel]) -> list[Panel]:
     return [panel for panel in found if panel in several or panel.runs[0].dataset not in datasets]
 
 
-def _bars(runs: Sequence[Run], width: float, score: str, log: bool) -> Figure:
+def panels_by_setting(runs: Sequence[Run], score: str) -> list[Scored]:
+    """The panels of runs at settings of Table 1 that have a score."""
     here = [run for run in runs if letter_of(run)]
-    found = shown(scored(compared(panels(here, VARIED)), score))
+    return scored(compared(panels(here, VARIED)), score)
+
+
+def _bars(runs: Sequence[Run], width: float, score: str, log: bool) -> Figure:
+    found = shown(panels_by_setting(runs, score))
     if not found:
         name = "miyato2018/figure2" if log else "miyato2018/figure1"
         what = f"runs at a setting A to F of Table 1 that logged {score}/EXTRACTOR"

@@ -48,12 +48,17 @@ if TYPE_CHECKING:
 OF_FIGURE_3 = (WEIGHT_CLIPPING, WEIGHT_NORM, SPECTRAL_NORM)
 
 
+def spectra_panels(runs: Sequence[Run]) -> list[Panel]:
+    """The panels of runs of OF_FIGURE_3 at settings of Table 1 that logged spectra."""
+    here = [run for run in runs if letter_of(run) and method_of(run) in OF_FIGURE_3]
+    return [panel for panel in compared(panels(here, VARIED)) if _layers(best_settings(panel))]
+
+
 def figure3(runs: Sequence[Run], width: float) -> Figure:
     """Squared singular values of each convolution, of three methods at their best setting."""
     from matplotlib.ticker import MaxNLocator
 
-    here = [run for run in runs if letter_of(run) and method_of(run) in OF_FIGURE_3]
-    found = shown([panel for panel in compared(panels(here, VARIED)) if _layers(best_settings(panel))])
+    found = shown(spectra_panels(runs))
     if not found:
         what = (
             "finished runs of weight_clipping, weight_norm and spectral_norm at a setting A to F of Table 1 "
@@ -106,14 +111,19 @@ def _spectra(axes: Axes, runs: Sequence[Run], layer: str, colour: str) -> None:
         axes.plot(np.arange(1, len(mean) + 1), mean, color=colour, **THICK)
 
 
-def figure9(runs: Sequence[Run], width: float) -> Figure:
-    """Exact σ of each convolution through training under spectral norm, setting C."""
+def sigma_panels(runs: Sequence[Run]) -> list[Panel]:
+    """The panels of runs under spectral norm at setting C that logged exact σ."""
     here = [
         run
         for run in runs
         if letter_of(run) == "C" and method_of(run) == SPECTRAL_NORM and last_width(run) in (1, None)
     ]
-    found = shown([panel for panel in panels(here, ()) if convolutions(panel.runs, names.SIGMA_EXACT)])
+    return [panel for panel in panels(here, ()) if convolutions(panel.runs, names.SIGMA_EXACT)]
+
+
+def figure9(runs: Sequence[Run], width: float) -> Figure:
+    """Exact σ of each convolution through training under spectral norm, setting C."""
+    found = shown(sigma_panels(runs))
     if not found:
         what = f"runs of spectral_norm at {listed('C')} that logged {names.SIGMA_EXACT}/LAYER"
         raise unfilled("miyato2018/figure9", what, runs, ("figure9_sigma", "figure9_sigma_fashion_mnist"))
