@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from snlab.core.machine import processor
 
 CPU = torch.device("cpu")
 VERSIONS = ("snlab", "torch", "pytorch-lightning", "numpy", "wandb")
@@ -80,7 +81,7 @@ def machine(device: torch.device = CPU) -> dict[str, Any]:
     """Where this runs, and how busy it is."""
     gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
     return gpu | {
-        "cpu": _cpu(),
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "system": platform.platform(),
@@ -90,10 +91,3 @@ def machine(device: torch.device = CPU) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     return {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
-
-
-def _cpu() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

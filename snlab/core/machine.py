@@ -19,6 +19,14 @@ def machine(device: torch.device) -> str:
     return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
 
 
+def processor() -> str:
+    """The CPU's model, as it calls itself."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 @cache
 def commit(folder: Path = Path(__file__).parent) -> str | None:
     """The commit that ``folder`` is checked out at, "-dirty" where tracked files differ from it.

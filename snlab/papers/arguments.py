@@ -25,7 +25,7 @@ class Options:
         width: of the networks; None: the sweeps' own.
         seeds: how many, from 0; None: the sweeps' own.
         estimate: only say what it would cost.
-        workers, gpus, gpus_per_run, runs_per_gpu: where runs go, as of ``snlab sweep``.
+        workers, gpus, gpus_per_run, runs_per_gpu, lease: as of ``snlab sweep``.
         imports: modules of the user's.
 
     Raises:
@@ -43,6 +43,7 @@ class Options:
     gpus: str | None = None
     gpus_per_run: int = 1
     runs_per_gpu: int = 1
+    lease: int = 60
     imports: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -107,6 +108,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--generator_steps", type=int, metavar="N", help="generator updates of a run")
     parser.add_argument("--width", type=float, metavar="W", help="of the networks, of 1 as in the paper")
     parser.add_argument("--seeds", type=int, metavar="K", help="how many, from 0")
+    parser.add_argument(
+        "--lease", type=int, default=60, help="seconds after which a dead executor's runs are taken over"
+    )
     parser.add_argument("--estimate", action="store_true", help="say what it would cost, and stop")
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from snlab import __version__
-from snlab.core.machine import commit
+from snlab.core.machine import commit, processor
 from snlab.papers.arguments import Options
 from snlab.papers.claims import claims
 from snlab.results.extractors import extractors
@@ -16,6 +16,7 @@ from snlab.results.papers import PaperTable, paper, paper_table
 from snlab.results.spelling import plain, split_width
 from snlab.results.tables import Table, render
 from snlab.sweeps.display import duration
+from snlab.sweeps.slots import cores_in_reach
 from snlab.tracking.identity import setting
 from snlab.tracking.run_folder import CONFIG, FINISHED, SUMMARY, Run
 
@@ -80,7 +81,8 @@ def _origin(options: Options, runs: Sequence[Run]) -> list[str]:
         f"from {_date(min(began)) if began else '?'} to {_date(max(ended)) if ended else '?'}, "
         f"of the sweeps {', '.join(options.source.sweeps)}.",
         f"Code of the runs: commit {listed(_seen(r.summary.get('commit') for r in runs)) or 'not recorded'}.",
-        f"Machine: {listed(machines) or 'not recorded'}.",
+        f"Machine: {listed(machines) or 'not recorded'} a run; this page's has {cores_in_reach()} cores, "
+        f"{processor()}.",
         *(f"Versions: {text}." for text in versions),
         "Features: "
         + (listed([f"{e.name} @{(e.digest or 'unknown')[:12]}" for e in found]) or "none, nothing was scored")

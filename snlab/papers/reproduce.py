@@ -74,6 +74,7 @@ def _train(sweeps: Sequence[Sweep], options: Options) -> int:
                 gpus=options.gpus,
                 gpus_per_run=options.gpus_per_run,
                 runs_per_gpu=options.runs_per_gpu,
+                lease=options.lease,
             ),
         )
         if code > 1:

@@ -171,6 +171,7 @@ SWEEPS = [
     ("table8", "table8", {"ResNet"}), ("table8_photos", "table8", {"ResNet"}),
     ("table8_fashion_mnist", "table8", {"ResNet"}),
 ]  # fmt: skip
+MIMICRY = ["cifar10", "cifar100", "stl10_48", "imagenet_32", "imagenet_128"]
 
 
 @pytest.mark.parametrize(("sweep", "name", "sections"), SWEEPS, ids=[sweep for sweep, *_ in SWEEPS])
@@ -189,6 +190,24 @@ def test_every_run_of_a_tables_sweep_stands_in_a_row(
         rows = {i for i, row in enumerate(table.rows) if row.section in sections}
         double = {i for i in rows if table.rows[i].wanted.updates == 2}  # type: ignore[union-attr]
         assert rows - double <= reached
+
+
+@pytest.mark.parametrize("name", MIMICRY)
+def test_a_sweep_of_mimicrys_has_every_row_of_its_table(name: str) -> None:
+    table = paper_table(f"mimicry2020/{name}")
+    found = [[*places(table, Run(Path(name), config, {}))] for config in trials(f"mimicry2020_{name}")]
+    assert all(len(row) == 1 for row in found)
+    assert {place.row for (place,) in found} == {i for i, row in enumerate(table.rows) if row.wanted}
+    assert all(config["measure"]["protocol"] == table.protocol for config in trials(f"mimicry2020_{name}"))
+    assert {plain(config["data"]["dataset"]) for config in trials(f"mimicry2020_{name}")} == {
+        plain(spec) for spec in table.datasets.values()
+    }
+
+
+def test_the_twin_of_mimicrys_stands_in_its_table() -> None:
+    table = paper_table("mimicry2020/cifar10")
+    found = [[*places(table, Run(Path("x"), c, {}))] for c in trials("mimicry2020_fashion_mnist")]
+    assert sorted({place.row for (place,) in found}) == [0, 1, 2]
 
 
 def test_names_are_compared_without_their_defaults() -> None:

@@ -1,0 +1,86 @@
+"""The sentences on a page: every number in them is computed here from what the runs logged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from snlab.papers.claims import claims
+from snlab.results.reading import collect
+from snlab.tracking.run_folder import DIVERGED
+from tests.results.figure_runs import ending, write
+
+
+def said(figure: str, lab: Any) -> str:
+    return "\n\n".join(claims(figure, collect(lab.root).runs))
+
+
+def test_which_methods_still_train_at_the_aggressive_settings(lab: Any) -> None:
+    for letter, fid in (("A", 4.0), ("D", 7.5), ("F", 9.0)):
+        write(lab, "spectral_norm", letter, 0, metrics=ending(fid=fid))
+        write(lab, "spectral_norm", letter, 1, metrics=ending(fid=fid + 1))
+    write(lab, "weight_norm", "A", metrics=ending(fid=5.0))
+    write(lab, "weight_norm", "D", metrics=ending(fid=50.0))
+    write(lab, "weight_norm", "E", outcome=DIVERGED, until=100, metrics=ending(fid=50.0))
+    text = said("figure2", lab)
+    assert "| spectral norm | 4.50 (2) | not run | not run | 8.00 (2) | not run | 9.50 (2) |" in text
+    assert "| weight norm | 5.00 | not run | not run | 50.00 | 1 diverged | not run |" in text
+    assert (
+        "At D, E and F, spectral norm (D) stayed within 2 times the lowest Fréchet distance of all (4.5); "
+        "weight norm did so at none of them." in text
+    )
+
+
+def test_effective_ranks_say_whether_spectra_are_as_in_the_paper(lab: Any) -> None:
+    def ranks(value: float) -> Any:
+        return lambda n, seed, step, p: {
+            "fid/embedded-digits": 5.0, "spectrum/conv1": [1.0, 0.5], "spectrum/conv2": [1.0, 0.2],
+            "effective_rank/conv1": value + seed, "effective_rank/conv2": value + 2,
+            "effective_rank/fc": 99.0,
+        }  # fmt: skip
+
+    for seed in (0, 1):
+        write(lab, "spectral_norm", "C", seed, metrics=ranks(10.0))
+    write(lab, "weight_clipping", "C", metrics=ranks(1.0))
+    text = said("figure3", lab)
+    assert f"{np.mean([10, 11, 12, 12]):.1f} under spectral norm (at C)" in text
+    assert "2.0 under weight clipping (at C)" in text
+    assert "below spectral norm's under weight clipping: as the paper's spectra say." in text
+    write(lab, "weight_norm", "C", metrics=ranks(20.0))
+    assert "under weight clipping and not under weight norm: not as the paper's" in said("figure3", lab)
+
+
+def test_how_far_sigma_is_from_one_after_the_warm_up(lab: Any) -> None:
+    def sigmas(late: float) -> Any:
+        return lambda n, seed, step, p: {
+            "sigma/exact/conv1": 1.3 if p < 0.2 else 1.05,
+            "sigma/exact/conv2": 1.02 if p < 1 else late,
+        }  # fmt: skip
+
+    folder = write(lab, "spectral_norm", "C", metrics=sigmas(0.95))
+    text = said("figure9", lab)
+    assert "| conv1 | 1.300 | 1.050 to 1.050 | 100.0% |" in text
+    assert "| conv2 | 1.020 | 0.950 to 1.020 | 100.0% |" in text
+    assert "from update 40 on: as in the paper." in text
+    assert folder.exists()
+    write(lab, "spectral_norm", "C", 1, metrics=sigmas(1.2))
+    text = said("figure9", lab)
+    assert "0.950 to 1.200" in text
+    assert "not so in these runs" in text
+
+
+def test_where_a_score_is_best_and_how_much_less_it_is_at_the_end(lab: Any) -> None:
+    for n_dis, spectral, weight in ((1, 4.0, 3.0), (5, 5.0, 2.0), (20, 6.0, 1.5)):
+        write(lab, "spectral_norm", "D", n_dis=n_dis, metrics=ending(inception=spectral))
+        write(lab, "weight_norm", "D", n_dis=n_dis, metrics=ending(inception=weight))
+    text = said("figure11", lab)
+    assert "spectral norm is best at n_dis 20 (6, n=1); weight norm is best at n_dis 1 (3, n=1)" in text
+    assert text.endswith(", 50.0% less at 20.")
+
+
+def test_of_a_figure_without_a_claim_nothing_is_said(lab: Any) -> None:
+    write(lab, "spectral_norm", "C")
+    assert claims("figure15", collect(lab.root).runs) == []
+    for figure in ("figure2", "figure3", "figure4", "figure9", "figure11"):
+        assert claims(figure, []) == []
