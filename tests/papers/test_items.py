@@ -140,3 +140,15 @@ def test_without_a_size_the_runs_are_the_sweeps_own(tmp_path: Path) -> None:
     (own,) = [read_sweep("table8_photos")]
     (same,) = adapted([own], None, None, None)
     assert [t.identity for t in plan(same, tmp_path)] == [t.identity for t in plan(own, tmp_path)]
+
+
+def test_the_commands_of_the_guide_are_understood() -> None:
+    from snlab.cli import _parser
+    from snlab.papers.arguments import from_arguments
+
+    text = (Path(__file__).parents[2] / "docs/papers.md").read_text(encoding="utf-8")
+    (block,) = [part for part in text.split("```")[1::2] if "snlab reproduce" in part]
+    lines = [line.partition("#")[0].split() for line in block.splitlines() if "snlab reproduce" in line]
+    asked = [from_arguments(_parser().parse_args(words[1:])) for words in lines]
+    assert [options.estimate for options in asked] == [True, False, False, False]
+    assert all(options.source.sweeps for options in asked)
