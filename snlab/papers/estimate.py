@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from snlab.core.machine import machine
+from snlab.core.machine import machine, processor
 from snlab.papers.arguments import Options
 from snlab.sweeps.check import Planned, plan, quiet
 from snlab.sweeps.command import state
@@ -40,12 +40,12 @@ def lines(sweeps: Sequence[Sweep], options: Options, slots: Sequence[Slot]) -> l
         return told
     seconds, timed, settings = estimate(left, slots[0].threads)
     gpus = len(slots[0].gpus)
-    device = torch.device("cuda" if gpus else "cpu")
     unit = "GPU hours" if gpus else "core hours"
+    where = machine(torch.device("cuda")) if gpus else f"{processor()}, {slots[0].threads} thread(s) a run"
     share = max(1, gpus) if gpus else slots[0].threads
     hours = seconds * share / 3600
     told.append(
-        f"about {hours:.3g} {unit} of training ({machine(device)}; {timed} of {settings} settings timed), "
+        f"about {_hours(hours)} {unit} of training ({where}; {timed} of {settings} settings timed), "
         f"{duration(seconds / min(len(slots), len(left)))} on {len(slots)} at a time; "
         "start, measurements and scores come on top"
     )
@@ -68,6 +68,14 @@ def _bytes(trials: Sequence[Planned]) -> int:
                 sizes[key] = sum(p.numel() * p.element_size() for p in cli.model.parameters())
             total += sizes[key] * COPIES * KEPT
     return total
+
+
+def _hours(count: float) -> str:
+    """
+    >>> _hours(1339.7), _hours(4.26), _hours(0.0512)
+    ('1,340', '4.3', '0.051')
+    """
+    return f"{count:,.0f}" if count >= 10 else f"{count:.2g}"
 
 
 def _size(count: float) -> str:
