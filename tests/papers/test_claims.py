@@ -62,12 +62,12 @@ def test_how_far_sigma_is_from_one_after_the_warm_up(lab: Any) -> None:
     text = said("figure9", lab)
     assert "| conv1 | 1.300 | 1.050 to 1.050 | 100.0% |" in text
     assert "| conv2 | 1.020 | 0.950 to 1.020 | 100.0% |" in text
-    assert "from update 40 on: as in the paper." in text
+    assert "from update 40 on, as in the paper." in text
     assert folder.exists()
     write(lab, "spectral_norm", "C", 1, metrics=sigmas(1.2))
     text = said("figure9", lab)
     assert "0.950 to 1.200" in text
-    assert "not so in these runs" in text
+    assert "within 1 ± 0.1; that of conv2 does not." in text
 
 
 def test_where_a_score_is_best_and_how_much_less_it_is_at_the_end(lab: Any) -> None:
