@@ -141,7 +141,7 @@ def sigma(runs: Sequence[Run]) -> list[str]:
             ),
             f"Every convolution's σ stays within 1 ± {BOUND:g} from update {start:,.0f} on, as in the paper."
             if not out
-            else f"From update {start:,.0f} on σ is to stay within 1 ± {BOUND:g}; that of {listed(out)} does not.",
+            else f"From update {start:,.0f} on σ is to stay within 1 ± {BOUND:g}: {listed(out)} strays further.",
         ]
     return found
 

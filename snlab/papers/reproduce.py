@@ -13,7 +13,7 @@ from snlab.papers.adapted import adapted
 from snlab.papers.arguments import Options
 from snlab.papers.page import page
 from snlab.papers.scoring import missing, score
-from snlab.results.figures import draw
+from snlab.results.figures import picture
 from snlab.results.output import write
 from snlab.results.papers import paper_table
 from snlab.results.reading import Collected, collect
@@ -24,6 +24,9 @@ from snlab.sweeps.command import SweepOptions, work_off
 from snlab.sweeps.document import Sweep, read_sweep
 from snlab.sweeps.slots import slots
 from snlab.tracking.run_folder import CONFIG
+
+
+SCREEN = 150  # dots an inch of the page's pictures; the PDF is for print
 
 
 def reproduce(options: Options) -> int:
@@ -103,11 +106,12 @@ def _write(found: Collected, names: Sequence[str], options: Options, console: Co
             write(_result(options, name, suffix), render(tables[name], format))
         console.print(render(tables[name], "terminal").rstrip("\n"))
     figures: dict[str, str | None] = {}
+    owner = options.item.partition("/")[0]
     for name in options.what.figures:
         try:
-            for suffix in (".png", ".pdf"):
-                out = _result(options, name, suffix)
-                draw(f"{options.item.partition('/')[0]}/{name}", found.runs, out, "page")
+            for format, dpi in (("png", SCREEN), ("pdf", None)):
+                drawn = picture(f"{owner}/{name}", found.runs, format, dpi, "page")
+                write(_result(options, name, f".{format}"), drawn)
             figures[name] = None
         except UserError as error:
             figures[name] = str(error)

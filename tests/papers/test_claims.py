@@ -67,7 +67,7 @@ def test_how_far_sigma_is_from_one_after_the_warm_up(lab: Any) -> None:
     write(lab, "spectral_norm", "C", 1, metrics=sigmas(1.2))
     text = said("figure9", lab)
     assert "0.950 to 1.200" in text
-    assert "within 1 ± 0.1; that of conv2 does not." in text
+    assert "within 1 ± 0.1: conv2 strays further." in text
 
 
 def test_where_a_score_is_best_and_how_much_less_it_is_at_the_end(lab: Any) -> None:
