@@ -139,9 +139,8 @@ def sigma(runs: Sequence[Run]) -> list[str]:
                     *rows,
                 ]
             ),
-            f"Every convolution's σ stays within 1 ± {BOUND:g} from update {start:,.0f} on, as in the paper."
-            if not out
-            else f"From update {start:,.0f} on σ is to stay within 1 ± {BOUND:g}: {listed(out)} strays further.",
+            f"From update {start:,.0f} on σ is to stay within 1 ± {BOUND:g}: "
+            + ("that of every convolution does." if not out else f"{listed(out)} strays further."),
         ]
     return found
 

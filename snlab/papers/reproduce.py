@@ -25,7 +25,6 @@ from snlab.sweeps.document import Sweep, read_sweep
 from snlab.sweeps.slots import slots
 from snlab.tracking.run_folder import CONFIG
 
-
 SCREEN = 150  # dots an inch of the page's pictures; the PDF is for print
 
 
@@ -54,8 +53,7 @@ def reproduce(options: Options) -> int:
     wanted = missing(found.runs, [paper_table(name) for name in tables])
     if tables and wanted:
         console.print(f"{len(wanted)} scores to add, {min(len(where), len(wanted))} at a time")
-        log = options.results / "scores.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
+        log = options.runs / "scores.log"
         for line in score(wanted, where, log, options.imports):
             console.print(line)
         left = missing(found.runs, [paper_table(name) for name in tables])

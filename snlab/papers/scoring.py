@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from snlab.core.names import GENERATOR_STEP
 from snlab.results.papers import PaperTable
@@ -64,9 +65,9 @@ def score(
             if mine := alike[i :: len(shares)]:
                 share.append(mine)
     lines: queue.Queue[str | None] = queue.Queue()
-    running: list[subprocess.Popen[str]] = []
+    processes = _Processes()
     threads = [
-        threading.Thread(target=_work, args=(share, slot, log, imports, lines, running), daemon=True)
+        threading.Thread(target=_work, args=(share, slot, log, imports, lines, processes), daemon=True)
         for share, slot in zip(shares, slots, strict=True)
         if share
     ]
@@ -76,8 +77,39 @@ def score(
         for _ in threads:
             yield from iter(lines.get, None)
     finally:  # also where the reader was interrupted
-        for process in running:
-            process.terminate()
+        processes.stop()
+
+
+class _Processes:
+    """The processes that score; once stopped, no further one is started."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: list[subprocess.Popen[str]] = []
+        self._stopped = False
+
+    def start(self, words: Sequence[str], slot: Slot, errors: BinaryIO) -> subprocess.Popen[str] | None:
+        with self._lock:
+            if self._stopped:
+                return None
+            process = subprocess.Popen(
+                words,
+                env=slot.environment(os.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                encoding="utf-8",
+                preexec_fn=end_with_parent(signal.SIGTERM),
+            )
+            self._running.append(process)
+            return process
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.terminate()
 
 
 def _work(
@@ -86,24 +118,17 @@ def _work(
     log: Path,
     imports: Sequence[str],
     lines: queue.Queue[str | None],
-    running: list[subprocess.Popen[str]],
+    processes: _Processes,
 ) -> None:
     try:
         for alike in share:
             words = [f"--checkpoint={alike[0].checkpoint}", f"--protocol={alike[0].protocol}"]
             words += [f"--import={module}" for module in imports]
+            command = [sys.executable, "-m", "snlab", "evaluate", *(str(each.run) for each in alike), *words]
             with log.open("ab") as file:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "snlab", "evaluate", *(str(each.run) for each in alike), *words],
-                    env=slot.environment(os.environ),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=file,
-                    text=True,
-                    encoding="utf-8",
-                    preexec_fn=end_with_parent(signal.SIGTERM),
-                )
-            running.append(process)
+                process = processes.start(command, slot, file)
+            if process is None:
+                break
             assert process.stdout is not None
             for line in process.stdout:
                 lines.put(line.rstrip("\n"))

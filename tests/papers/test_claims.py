@@ -62,7 +62,7 @@ def test_how_far_sigma_is_from_one_after_the_warm_up(lab: Any) -> None:
     text = said("figure9", lab)
     assert "| conv1 | 1.300 | 1.050 to 1.050 | 100.0% |" in text
     assert "| conv2 | 1.020 | 0.950 to 1.020 | 100.0% |" in text
-    assert "from update 40 on, as in the paper." in text
+    assert "From update 40 on σ is to stay within 1 ± 0.1: that of every convolution does." in text
     assert folder.exists()
     write(lab, "spectral_norm", "C", 1, metrics=sigmas(1.2))
     text = said("figure9", lab)
