@@ -26,9 +26,7 @@ from snlab.metrics.protocols import Protocol
 UNIT = 1000  # images at a time on the device; a multiple of extractors' batches, so that these stay the same
 HASHED = 1000  # images at a time, of those that may be mapped to memory
 VERSION = 1  # of the cached statistics: raise it where the same images would give others
-WAIT = (
-    24 * 3600.0
-)  # seconds to wait for another process that computes the same: Inception takes hours on a CPU
+WAIT = 24 * 3600.0  # seconds to wait for another that computes the same: on a CPU Inception takes hours
 
 Generate = Callable[[Tensor, Tensor | None], Tensor]
 Done = Callable[[float], None]
@@ -123,10 +121,7 @@ class Scorer:
         moments = Moments.of(features)
         log.info("computed %s features of %d real images", self.extractor.name, len(features))
         file = io.BytesIO()
-        torch.save(
-            {"features": features, "mean": moments.mean, "covariance": moments.covariance},
-            file,
-        )
+        torch.save({"features": features, "mean": moments.mean, "covariance": moments.covariance}, file)
         return file.getvalue()
 
     def _key(self, images: Tensor, device: torch.device) -> str:
