@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from snlab.core import names
 from snlab.core.errors import UserError
 from snlab.tracking.damage import damage
@@ -64,7 +66,7 @@ def examined(run: Run) -> Run:
     data: Mapping[str, Any] = run.config.get("data", {})
     if not (isinstance(model, Mapping) and isinstance(data, Mapping)):
         raise TypeError("model and data want settings of their own")
-    _ = run.seed, run.generator_steps, run.rows, identity(run.config)  # each is read once, and may fail
+    _ = run.seed, run.generator_steps, run.history, identity(run.config)  # each is read once, and may fail
     reason = damage(run)
     return (
         run if reason is None else replace(run, summary=run.summary | {"outcome": DAMAGED, "reason": reason})
@@ -79,15 +81,18 @@ def final(run: Run, name: str) -> float:
 
     An earlier value is none: it would stand in a table under more updates than it saw.
     """
-    value = run.rows[max(run.rows)].get(name) if run.rows else None
+    found = run.history.of(name)
+    if found is None or found[0][-1] != run.last_step:
+        return math.nan
+    value = found[1].last()
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def sigmas(run: Run, prefix: str = names.SIGMA_EXACT) -> list[float]:
-    """σ of every layer at every measurement but that before training; finite values only."""
-    rows = [row for step, row in run.rows.items() if step > 0]
-    values = [value for row in rows for name, value in row.items() if name.startswith(f"{prefix}/")]
-    return [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
+def sigmas(run: Run, prefix: str = names.SIGMA_EXACT) -> np.ndarray:
+    """σ of every layer at every measurement but that before training, float64 (n,); finite values only."""
+    found = (run.numbers(name) for name in run.names(f"{prefix}/"))
+    values = np.concatenate([np.empty(0), *(v[steps > 0] for steps, v in filter(None, found))])
+    return values[np.isfinite(values)]
 
 
 def ratio_name(runs: Iterable[Run], metric: str) -> str:
@@ -109,7 +114,7 @@ def ratio_name(runs: Iterable[Run], metric: str) -> str:
 def record(run: Run) -> dict[str, Any]:
     """One flat row of a run: what it was, how it ended, and the last value of every scalar that it logged."""
     model = run.config.get("model", {})
-    scalars = [name for name in run.names() if isinstance(run.series(name)[1][-1], int | float)]
+    last = {name: run.history.last(name) for name in run.names()}
     return {
         "run": run.folder.name,
         "dataset": run.dataset,
@@ -119,10 +124,14 @@ def record(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "outcome": run.outcome,
         "reason": run.summary.get("reason"),
-        names.GENERATOR_STEP: run.summary.get("generator_step", max(run.rows, default=0)),
+        names.GENERATOR_STEP: run.summary.get("generator_step", run.last_step),
         "seconds": run.summary.get("seconds"),
         "identity": run.summary.get("identity") or identity(run.config),
-        **{name: run.last(name) for name in scalars},
+        **{
+            name: math.nan if value is None else float(value)
+            for name, value in last.items()
+            if value is None or isinstance(value, int | float)
+        },
     }
 
 
