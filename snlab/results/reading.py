@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,16 @@ import numpy as np
 
 from snlab.core import names
 from snlab.core.errors import UserError
+from snlab.core.progress import progress
 from snlab.tracking.damage import damage
+from snlab.tracking.history_cache import unread
 from snlab.tracking.identity import identity
-from snlab.tracking.run_folder import Run, Skipped, read_runs
+from snlab.tracking.reading_ahead import reading_ahead
+from snlab.tracking.run_folder import METRICS, Run, Skipped, read_runs
 
 DAMAGED = "damaged"  # it finished, and its record does not bear that out: no result
+
+SEEN = 128 * 2**20  # bytes of text that take more than a second to read
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ def collect(*roots: str | Path) -> Collected:
         found |= {run.folder.resolve(): run for run in readable}
         broken |= {skip.folder.resolve(): skip for skip in unreadable}
     runs, skipped = [], [*broken.values()]
-    for run in found.values():
+    for run in _read_through([*found.values()]):
         try:
             runs.append(examined(run))
         except (AttributeError, OSError, OverflowError, TypeError, ValueError) as error:
@@ -55,6 +60,29 @@ def collect(*roots: str | Path) -> Collected:
         reasons = "; ".join(f"{skip.folder.name}: {skip.reason}" for skip in skipped)
         raise UserError(f"no run in {', '.join(map(str, roots))} can be read: {reasons}")
     return Collected(runs, sorted(skipped))
+
+
+def _read_through(runs: Sequence[Run]) -> Iterator[Run]:
+    """The runs in their order; what takes long to read is read by several CPUs, with its progress told."""
+    sizes = {run.folder / METRICS: size for run in runs if (size := _unread(run))}
+    total = sum(sizes.values())
+    if total < SEEN:
+        yield from runs
+        return
+    what = f"reading what {len(sizes)} runs logged, once ({total / 1e9:.1f} GB)"
+    with reading_ahead([*sizes], total), progress(what, total) as done:
+        for run in runs:
+            yield run
+            done(sizes.get(run.folder / METRICS, 0))
+
+
+def _unread(run: Run) -> int:
+    """The bytes of text that are to be read of a run; 0 of one that is in the cache."""
+    path = run.folder / METRICS
+    try:
+        return 0 if run.loaded is not None else unread(path)
+    except OSError:  # as reading it will find
+        return 0
 
 
 def examined(run: Run) -> Run:
@@ -69,7 +97,9 @@ def examined(run: Run) -> Run:
     _ = run.seed, run.generator_steps, run.history, identity(run.config)  # each is read once, and may fail
     reason = damage(run)
     return (
-        run if reason is None else replace(run, summary=run.summary | {"outcome": DAMAGED, "reason": reason})
+        run
+        if reason is None
+        else replace(run, summary=run.summary | {"outcome": DAMAGED, "reason": reason}, loaded=run.history)
     )
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ import numpy as np
 from snlab.core.cached import cached
 from snlab.core.folders import cache_folder
 from snlab.tracking.history import Column, History, Values, read_history
+
+log = logging.getLogger(__name__)
 
 VERSION = 1  # of the bytes below
 SMALLEST = 2**20  # bytes of text that take long enough to read
@@ -36,10 +41,19 @@ def kept_history(path: Path) -> History:
     return from_bytes(cached(entry, lambda: _made(path, entry), WAIT))
 
 
+def unread(path: Path) -> int:
+    """How many bytes of text ``kept_history`` would read: none of what is in the cache; OSError as there."""
+    entry = entry_of(path)
+    return 0 if entry is not None and entry.exists() else path.stat().st_size
+
+
 def entry_of(path: Path) -> Path | None:
-    """Where a file's history is kept, or is to be; None where it is too small, or still being written."""
+    """Where a file's history is kept, or is to be; None where it is too small, or still being written.
+
+    None, too, where nothing can be kept at all. OSError where there is no such file.
+    """
     found = path.stat()
-    if found.st_size < SMALLEST or abs(time.time() - found.st_mtime) < QUIET:
+    if found.st_size < SMALLEST or abs(time.time() - found.st_mtime) < QUIET or not _writable(_folder()):
         return None
     place = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:24]
     return _folder() / f"{place}-{found.st_size:x}-{found.st_mtime_ns:x}-{VERSION}.columns"
@@ -47,6 +61,17 @@ def entry_of(path: Path) -> Path | None:
 
 def _folder() -> Path:
     return cache_folder() / "histories"
+
+
+@cache
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as error:
+        log.info("nothing is kept in %s (%s): what runs logged is read anew each time", folder, error)
+        return False
 
 
 def _made(path: Path, entry: Path) -> bytes:
