@@ -12,12 +12,13 @@ import numpy as np
 
 from snlab.core import names
 from snlab.core.errors import UserError
-from snlab.core.progress import progress
+from snlab.core.progress import counted, progress
 from snlab.tracking.damage import damage
 from snlab.tracking.history_cache import unread
 from snlab.tracking.identity import identity
 from snlab.tracking.reading_ahead import reading_ahead
 from snlab.tracking.run_folder import METRICS, Run, Skipped, read_runs
+from snlab.tracking.wandb_runs import is_place, read_wandb_runs
 
 DAMAGED = "damaged"  # it finished, and its record does not bear that out: no result
 
@@ -39,14 +40,18 @@ class Collected:
 
 
 def collect(*roots: str | Path) -> Collected:
-    """Every run below each of ``roots``, once, the outcome of damaged ones DAMAGED.
+    """Every run of each of ``roots``, once, the outcome of damaged ones DAMAGED.
 
-    UserError where there is none below one of them, or where none can be read.
+    Args:
+        roots: folders, below which all runs are; or places on W&B, ``wandb:ENTITY/PROJECT``.
+
+    Raises:
+        UserError: where there is none at one of them, or where none can be read.
     """
     found: dict[Path, Run] = {}
     broken: dict[Path, Skipped] = {}
     for root in roots:
-        readable, unreadable = read_runs(root)
+        readable, unreadable = read_wandb_runs(str(root), _counted) if is_place(root) else read_runs(root)
         found |= {run.folder.resolve(): run for run in readable}
         broken |= {skip.folder.resolve(): skip for skip in unreadable}
     runs, skipped = [], [*broken.values()]
@@ -60,6 +65,10 @@ def collect(*roots: str | Path) -> Collected:
         reasons = "; ".join(f"{skip.folder.name}: {skip.reason}" for skip in skipped)
         raise UserError(f"no run in {', '.join(map(str, roots))} can be read: {reasons}")
     return Collected(runs, sorted(skipped))
+
+
+def _counted(runs: Iterable[Any], total: int) -> Iterable[Any]:
+    return counted(runs, total, "reading runs from W&B")
 
 
 def _read_through(runs: Sequence[Run]) -> Iterator[Run]:

@@ -1,8 +1,8 @@
 """Histories of large files, kept as bytes in the user's cache folder: read there in a hundredth of the time.
 
 An entry is of a file as it was: its place, size and time are in the entry's name, so that what has changed
-since is read anew. ``core/cached.py`` verifies each, lets one of several processes make it, and goes on where
-nothing can be kept.
+since is read anew (of a run on W&B, what W&B says of its state). ``core/cached.py`` verifies each, lets one
+of several processes make it, and goes on where nothing can be kept.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -36,9 +36,13 @@ _ALIGN = 8
 
 def kept_history(path: Path) -> History:
     """``read_history(path)``, from the cache where the file has not changed since; OSError as there."""
-    if (entry := entry_of(path)) is None:
-        return read_history(path)
-    return from_bytes(cached(entry, lambda: _made(path, entry), WAIT))
+    entry = entry_of(path)
+    return read_history(path) if entry is None else _kept(entry, lambda: read_history(path))
+
+
+def kept(place: str, state: str, make: Callable[[], History]) -> History:
+    """What ``make`` gives of a place, from the cache where that was in the same state before."""
+    return _kept(_entry(place, _hash(state)), make) if _writable(_folder()) else make()
 
 
 def unread(path: Path) -> int:
@@ -55,8 +59,24 @@ def entry_of(path: Path) -> Path | None:
     found = path.stat()
     if found.st_size < SMALLEST or abs(time.time() - found.st_mtime) < QUIET or not _writable(_folder()):
         return None
-    place = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:24]
-    return _folder() / f"{place}-{found.st_size:x}-{found.st_mtime_ns:x}-{VERSION}.columns"
+    return _entry(str(path.resolve()), f"{found.st_size:x}-{found.st_mtime_ns:x}")
+
+
+def _kept(entry: Path, make: Callable[[], History]) -> History:
+    def made() -> bytes:
+        content = to_bytes(make())
+        _make_room(entry, len(content))
+        return content
+
+    return from_bytes(cached(entry, made, WAIT))
+
+
+def _entry(place: str, state: str) -> Path:
+    return _folder() / f"{_hash(place)}-{state}-{VERSION}.columns"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:24]
 
 
 def _folder() -> Path:
@@ -72,12 +92,6 @@ def _writable(folder: Path) -> bool:
     except OSError as error:
         log.info("nothing is kept in %s (%s): what runs logged is read anew each time", folder, error)
         return False
-
-
-def _made(path: Path, entry: Path) -> bytes:
-    content = to_bytes(read_history(path))
-    _make_room(entry, len(content))
-    return content
 
 
 def _make_room(entry: Path, size: int) -> None:

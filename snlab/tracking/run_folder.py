@@ -49,6 +49,7 @@ UNFINISHED = "unfinished"  # no summary: still running, or ended without a word
 STOPPED = "stopped"  # before its last update, by a callback of its own configuration
 OVER = (FINISHED, DIVERGED, STOPPED)  # outcomes that running the same trial again would only repeat
 
+ON_WANDB = "wandb:"  # begins the "folder" of a run that was read from W&B
 BEFORE = ".before-"  # ends the name of a run that was trained again, with a number
 
 
@@ -141,6 +142,11 @@ class Run:
         if outcome == FINISHED and self.summary.get("generator_step", math.inf) < self.generator_steps:
             return UNFINISHED  # as --trainer.fast_dev_run once left it
         return outcome
+
+    @property
+    def on_wandb(self) -> bool:
+        """Whether it was read from W&B, which has neither its samples nor its spectra as numbers."""
+        return str(self.folder).startswith(ON_WANDB)
 
     @cached_property
     def history(self) -> History:
