@@ -183,7 +183,10 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_history(path: Path) -> History:
-    """All that a metrics.jsonl holds; OSError where it cannot be read."""
+    """All that a metrics.jsonl holds; OSError where it cannot be read.
+
+    As ``json`` reads it, but that an integer of more than 64 bits is a float.
+    """
     with path.open("rb") as file:
         return gathered(_row(line) for line in file if line.strip())
 
@@ -269,24 +272,26 @@ class _Rows:
 
     def __init__(self, row_of_line: np.ndarray) -> None:
         self.row_of_line = row_of_line
-        self._known: dict[int, tuple[np.ndarray, np.ndarray | None, int]] = {}
+        self._known: dict[int, tuple[np.ndarray, tuple[np.ndarray, np.ndarray | None, int]]] = {}
 
     def of(self, lines: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, int]:
         """The rows, ascending; which of the lines they are, None for all, in order; the first line there.
 
         Of several lines in one row the last stands.
         """
-        if id(lines) not in self._known:
-            rows = self.row_of_line[lines]
-            order = None
-            first = lines[0]
-            if not ((rows[1:] > rows[:-1]).all() and (lines[1:] > lines[:-1]).all()):
-                order = np.lexsort((lines, rows))
-                first = lines[order[0]]
-                order = order[np.append(np.diff(rows[order]) != 0, True)]
-                rows = rows[order]
-            self._known[id(lines)] = rows, order, int(first)
-        return self._known[id(lines)]
+        if id(lines) in self._known:
+            return self._known[id(lines)][1]
+        rows = self.row_of_line[lines]
+        order = None
+        first = lines[0]
+        if not ((rows[1:] > rows[:-1]).all() and (lines[1:] > lines[:-1]).all()):
+            order = np.lexsort((lines, rows))
+            first = lines[order[0]]
+            order = order[np.append(np.diff(rows[order]) != 0, True)]
+            rows = rows[order]
+        found = rows, order, int(first)
+        self._known[id(lines)] = lines, found  # held on to, for another array might get its id
+        return found
 
 
 def _placed(parts: Sequence[_Part], rows_of: _Rows) -> tuple[tuple[int, int, int], Column]:
