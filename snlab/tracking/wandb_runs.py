@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -160,7 +161,10 @@ def _value(value: Any) -> Any:
 
 
 def _api(text: str) -> Any:
-    """W&B's public API; UserError where nobody is logged in."""
+    """W&B's public API; UserError where the server is not to be asked, or nobody is logged in."""
+    mode = os.environ.get("WANDB_MODE", "online")
+    if mode not in ("online", "shared"):
+        raise UserError(f"WANDB_MODE is {mode}, but {text} is on the server; unset it")
     with contextlib.redirect_stderr(io.StringIO()):  # what it says is ours to say, in one line
         import wandb
 

@@ -178,6 +178,11 @@ CALL = (
             {"WANDB_API_KEY": "", "HOME": "/nowhere"},
             "wants a key of W&B's: log in once by",
         ),
+        (
+            "wandb:tester/back",
+            {"WANDB_MODE": "offline"},
+            "WANDB_MODE is offline, but wandb:tester/back is on",
+        ),
         ("wandb:tester/nothing", {}, "wandb:tester/nothing cannot be read: Could not find project nothing"),
         ("wandb:tester/back/groups/none", {}, "no run at wandb:tester/back/groups/none"),
         ("wandb:tester", {}, "wandb:tester names no runs on W&B: wandb:ENTITY/PROJECT"),

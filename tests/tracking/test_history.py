@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from snlab.tracking.history import FLOATS, INTEGERS, LISTS, OTHERS, Values, read_history, read_rows
+from snlab.tracking.damage import damage
+from snlab.tracking.history import FLOATS, INTEGERS, LISTS, OTHERS, Values, gathered, read_history, read_rows
 from snlab.tracking.history_cache import from_bytes, to_bytes
-from snlab.tracking.run_folder import Run, RunWriter
+from snlab.tracking.run_folder import FINISHED, Run, RunWriter
 
 STEP = "generator_step"
 
@@ -171,3 +173,33 @@ def test_a_run_answers_from_its_columns(tmp_path: Path) -> None:
     assert (run.last("a"), run.last_step) == (2.5, 4)
     assert math.isnan(run.last("nothing"))
     assert run.names("spec") == ["spectrum/x"]
+
+
+def test_memory_is_within_three_times_the_text(tmp_path: Path) -> None:
+    writer = RunWriter(tmp_path)
+    lines = []
+    for step in range(1500):
+        row = {f"sigma/exact/layer{i}": (step + 1) / (i + 3) for i in range(60)}
+        lines.append(
+            json.dumps({STEP: step} | row | ({"spectrum/a": [1 / 3] * 64} if step % 10 == 0 else {}))
+        )
+    path = writer.folder / "metrics.jsonl"
+    path.write_text("\n".join(lines))
+    size = path.stat().st_size
+    del lines
+    read_history(path)  # what is imported once
+    tracemalloc.start()
+    history = from_bytes(to_bytes(read_history(path)))
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert history.last_step == 1499
+    assert kept < size
+    assert peak < 3 * size
+
+
+@pytest.mark.parametrize(("last", "reason"), [(200, None), (150, "its history ends at update 150 of 200")])
+def test_a_history_that_lost_its_end_is_damaged_wherever_it_is_from(last: int, reason: str | None) -> None:
+    history = gathered({STEP: step, "a": 1.0} for step in range(0, last + 1, 50))
+    run = Run(Path("wandb:me/p/id/name"), {"generator_steps": 200}, {"outcome": FINISHED}, history)
+    assert run.on_wandb
+    assert damage(run) == reason
