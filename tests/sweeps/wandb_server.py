@@ -32,9 +32,6 @@ class SweepRun:
 
     id: str
     sweep: str | None = None
-    entity: str = ENTITY
-    project: str = "uncategorized"
-    group: str | None = None
     given: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     display_name: str | None = None
@@ -45,6 +42,9 @@ class SweepRun:
     exit_code: int | None = None
     preempting: bool = False
     heard: float = field(default_factory=time.monotonic)
+    entity: str = ENTITY
+    project: str = "uncategorized"
+    group: str | None = None
 
 
 @dataclass
