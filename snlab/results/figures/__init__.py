@@ -35,6 +35,11 @@ FIGURES: dict[str, Callable[[Sequence[Run]], Figure]] = {
     "spectrum": spectrum,
 }
 FORMATS = ("pdf", "png", "svg")
+OF_FOLDERS = {
+    "samples": "samples",
+    "spectrum": "spectra",
+    "miyato2018/figure3": "spectra",
+}  # what W&B has not
 
 
 def draw(name: str, runs: Sequence[Run], out: str | Path, width: str | None = None) -> None:
@@ -66,6 +71,10 @@ def picture(
         raise UserError(f"unknown figure {name!r}; {nearest(name, [*FIGURES, *PAPER])}")
     if name in FIGURES and width is not None:
         raise UserError(f"figure {name} has one width; --width is for {', '.join(PAPER)}")
+    if name in OF_FOLDERS and all(run.on_wandb for run in runs):
+        raise UserError(
+            f"of runs on W&B there are no {OF_FOLDERS[name]} to draw: these are in the run folders alone"
+        )
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
     file = io.BytesIO()
     if name in PAPER:
