@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snlab.core.errors import UserError
-from snlab.results.output import write
 
 if TYPE_CHECKING:
     from snlab.dashboard.charts import Custom
@@ -90,6 +89,8 @@ def _target(options: argparse.Namespace) -> Target:
 
 def _write(path: Path, target: Target, charts: dict[str, Custom], views: list[View]) -> None:
     """What would be sent, in one file."""
+    from snlab.results.output import write
+
     content: dict[str, Any] = {
         "target": asdict(target),
         "charts": [asdict(chart) for chart in charts.values()],

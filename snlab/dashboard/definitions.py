@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 
+from snlab.core.errors import UserError
+
 PAGE = "docs/metrics.md"
 LABELS = ("documentation", "docs", "repository", "source", "homepage")  # of a package's URLs, in this order
 
@@ -47,13 +49,15 @@ def published() -> str | None:
 
 
 def page_of(url: str | None) -> str | None:
-    """The page, of the URL of a repository at GitHub, else of a folder of documents.
+    """The page, of the URL of a repository at GitHub, else of a folder of documents; UserError for no URL.
 
     >>> page_of("https://github.com/me/snlab"), page_of("https://me.example/docs/")
     ('https://github.com/me/snlab/blob/main/docs/metrics.md', 'https://me.example/docs/metrics.md')
     """
     if not url:
         return None
+    if not re.match(r"https?://[^/]", url):
+        raise UserError(f"--docs {url}: a URL is wanted, as in https://github.com/me/snlab")
     url = url.rstrip("/")
     if url.endswith((".md", ".html")):
         return url

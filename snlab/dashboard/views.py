@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -165,11 +166,14 @@ def _grid(section: Section, target: Target, project: Project, charts: Charts) ->
 
 
 def _guide(section: Section, definitions: Definitions) -> str:
-    """A line for each panel's title, with a link to its definition; of panels that share one, one line."""
-    told: dict[str, list[str]] = {}
+    """A line for each panel, with a link to its definition; for those of all layers, or extractors, one."""
+    told: dict[str, dict[str, None]] = {}
     for panel in section.panels:
-        told.setdefault(panel.definition, []).append(panel.title)
-    return "\n".join(f"- {definitions.link(name)}: {'; '.join(titles)}" for name, titles in told.items())
+        told.setdefault(panel.definition, {})[panel.title.partition(": ")[0]] = None
+    return "\n".join(
+        f"- {definitions.link(name)}: {html.escape('; '.join(titles), quote=False)}"
+        for name, titles in told.items()
+    )
 
 
 def _panel(panel: Panel, project: Project, charts: Charts) -> Any:

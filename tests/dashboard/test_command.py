@@ -197,6 +197,7 @@ def test_without_a_network_there_is_a_line(tmp_path):
         (["snlab"], "snlab: ENTITY/PROJECT is wanted, as in snlab dashboard my-team/snlab"),
         (["a/b/c"], "a/b/c: ENTITY/PROJECT is wanted, as in snlab dashboard my-team/snlab"),
         (["a/b", "--sweep", "a/b/c"], "--sweep a/b/c: the last part of ENTITY/PROJECT/ID is wanted"),
+        (["a/b", "--docs", "here"], "--docs here: a URL is wanted, as in https://github.com/me/snlab"),
     ],
 )
 def test_a_target_that_is_none_is_told(words, line, capsys):
