@@ -109,6 +109,13 @@ def sections(project: Project) -> list[Section]:
         _comparison(project),
         _scores(project),
         _sigma(project),
+        Section(
+            "Spectra",
+            "All singular values of each layer at the end of a run, squared and scaled to the largest: where "
+            "they fall at once a layer sees few directions of its input.",
+            [Chart("Spectra at the end", "spectra", names.TABLE_SPECTRA, names.SPECTRUM)],
+            columns=1,
+        ),
         _ratio(),
         _lipschitz(),
         Section(
@@ -144,6 +151,7 @@ def _comparison(project: Project) -> Section:
             Differences(),
             *searched,
         ],
+        columns=2,
     )
 
 
@@ -176,12 +184,11 @@ def _sigma(project: Project) -> Section:
         names.EFFECTIVE_RANK: "effective rank",
     }
     curves = [curve for prefix, title in kinds.items() for curve in _each(project, prefix, title)]
-    spectra = Chart("Spectra at the end", "spectra", names.TABLE_SPECTRA, names.SPECTRUM)
     return Section(
         "σ",
         "Largest singular values, layer by layer. Spectral normalization holds σ of the effective weight, a "
         "matrix, at 1; what a convolution does to images is bounded by its norm as a map.",
-        [spectra, *curves],
+        curves,
         columns=4,
     )
 
