@@ -19,6 +19,8 @@ from snlab.core.imports import importing
 from snlab.core.messages import flush_or_let_go, plain_messages
 from snlab.core.modules import import_all, import_plugins
 from snlab.core.text import use_text_anywhere
+from snlab.dashboard.command import add_arguments as dashboard_arguments
+from snlab.dashboard.command import dashboard
 from snlab.lists import KINDS, described
 from snlab.papers.arguments import add_arguments as reproduce_arguments
 from snlab.papers.arguments import from_arguments as reproduce_options
@@ -346,6 +348,9 @@ def _parser() -> Parser:
     one = command("report", report, "Write one self-contained page about finished runs.")
     _runs(one)
     one.add_argument("--out", type=Path, default=Path("report.html"), help="(default: %(default)s)")
+
+    one = command("dashboard", dashboard, "Compare runs on W&B: a workspace and a report; again, it updates.")
+    dashboard_arguments(one)
     return parser
 
 

@@ -59,3 +59,9 @@ MODES_KL = "modes/kl"
 IMAGES_PER_SECOND = "time/images_per_second"
 GENERATOR_STEPS_PER_SECOND = "time/generator_steps_per_second"
 DIAGNOSTICS_SHARE = "time/diagnostics_share"
+
+SAMPLES = "samples"  # a picture, on W&B; in the run folder a file
+OUTCOME = "outcome"  # in the summary
+# On W&B alone, at the end of a run: tables, which charts across runs are drawn from.
+TABLE_SPECTRA = "spectra_table"
+TABLE_SCORES = "scores_table"

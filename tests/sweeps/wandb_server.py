@@ -82,6 +82,7 @@ class WandbServer:
         self.agents: dict[str, str] = {}  # the sweep of each
         self.given: list[tuple[str, str]] = []  # (agent, run) in the order of handing out
         self.asked: Counter[str] = Counter()
+        self.artifacts: list[tuple[str, str]] = []  # (run, type) of each
         self.unknown: list[str] = []  # queries that it had no answer to
         self.stopped: set[str] = set()  # runs that the server wants stopped
         self.refuse: str | None = None  # what to refuse the next sweep with
@@ -272,6 +273,39 @@ class WandbServer:
     def _CreateRunFiles(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         files = [{"name": name, "uploadUrl": f"{self.url}/upload/{name}"} for name in given["files"]]
         return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}
+
+    def _ArtifactType(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"project": {"artifact": None}}
+
+    def _CreateArtifact(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        wanted = given["input"]
+        self.artifacts.append((wanted["runName"], wanted["artifactTypeName"]))
+        about = {"id": f"artifact{len(self.artifacts)}", "state": "PENDING"}
+        return {"createArtifact": {"artifact": about | {"artifactSequence": {"latestArtifact": None}}}}
+
+    def _CreateArtifactManifest(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        file = {"id": "file", "name": given["name"], "displayName": given["name"]}
+        file |= {"uploadUrl": f"{self.url}/upload/manifest", "uploadHeaders": []}
+        return {"createArtifactManifest": {"artifactManifest": {"id": "manifest", "file": file}}}
+
+    def _CreateArtifactFiles(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        nodes = [
+            {
+                "id": one["name"],
+                "name": one["name"],
+                "displayName": one["name"],
+                "storagePath": one["name"],
+                "uploadUrl": f"{self.url}/upload/{one['name']}",
+                "uploadHeaders": [],
+                "uploadMultipartUrls": None,
+                "artifact": {"id": one["artifactID"]},
+            }
+            for one in given["input"]["artifactFiles"]
+        ]
+        return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+
+    def _CommitArtifact(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"commitArtifact": {"artifact": {"id": given["artifactID"], "digest": "digest"}}}
 
     # ---- the file stream ------------------------------------------------------------------------------
 
