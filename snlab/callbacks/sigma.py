@@ -6,14 +6,12 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 
 from snlab.callbacks.measurement import Measurement, Metrics
-from snlab.callbacks.probe import Probe, generate_trained
+from snlab.callbacks.probe import GRADIENT_POINTS, Probe, generate_trained
 from snlab.core import names
 from snlab.diagnostics.lipschitz import is_bounded, lipschitz
 from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum, used_weights
 from snlab.nn.evaluation import evaluating
 from snlab.nn.layers import estimated_sigma, weights
-
-GRADIENT_POINTS = 64  # of each kind: a gradient costs as much as a training sample
 
 
 class Sigma(Measurement):

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from snlab.core import names
-from snlab.nn.conditional import judge
-from snlab.nn.evaluation import evaluating
+from snlab.diagnostics.gradient import logit_gradients
 
 # Layers that divide by a statistic of what they are given: nothing about the weights bounds how much that is.
 SCALING = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
@@ -36,10 +35,7 @@ def gradient_norms(discriminator: nn.Module, x: Tensor, labels: Tensor | None = 
     >>> gradient_norms(f, torch.zeros(3, 2)).tolist()
     [5.0, 5.0, 5.0]
     """
-    with evaluating(discriminator), torch.inference_mode(False), torch.enable_grad():
-        x = x.detach().clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(judge(discriminator, x, labels)[0].sum(), x)
-    return gradient.flatten(1).norm(dim=1)
+    return logit_gradients(discriminator, x, labels)[1].flatten(1).norm(dim=1)
 
 
 def lipschitz(
