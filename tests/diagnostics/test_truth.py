@@ -322,11 +322,11 @@ def test_trained_on_two_gaussians_until_converged_a_discriminator_finds_the_rati
     torch.manual_seed(0)
     q, p = (GaussianMixture(torch.tensor([[m, 0.0]]), 1.0) for m in (1.0, 0.0))
     f, stream = discriminator(2, 128, 3), torch.Generator().manual_seed(1)
-    updates = 1500
-    optimizer = torch.optim.Adam(f.parameters(), 2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, updates)
+    updates = 400
+    optimizer = torch.optim.Adam(f.parameters(), 3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, updates)
     for _ in range(updates):
-        real, fake = (one.sample(512, stream)[0] for one in (q, p))
+        real, fake = (one.sample(256, stream)[0] for one in (q, p))
         optimizer.zero_grad()
         (F.softplus(-f(real)).mean() + F.softplus(f(fake)).mean()).backward()
         optimizer.step()
