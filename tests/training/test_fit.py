@@ -116,6 +116,7 @@ def test_every_name_of_the_design_is_logged(fit):
     }
     expected = {
         *("loss/discriminator", "loss/generator", "loss/penalty"),
+        *("loss/discriminator_train", "loss/discriminator_heldout"),
         *(
             f"sigma/{kind}/{layer}"
             for kind in ("exact", "power_iteration", "raw", "conv")
