@@ -61,12 +61,13 @@ class Ratio(Measurement):
         probe = self.probe.to(module.device)
         labels = probe.heldout_labels
         fake = generate_trained(module, probe.latents, labels)
-        points = ((probe.train, probe.train_labels), (probe.heldout, labels), (fake, labels))
-        with evaluating(discriminator):
-            train, heldout, fakes = (judge(discriminator, x, y)[0] for x, y in points)
         exact = self._exact(module)
         steep = slice(None if exact else GRADIENT_POINTS)
         f, gradient = logit_gradients(discriminator, fake[steep], None if labels is None else labels[steep])
+        with evaluating(discriminator):
+            train = judge(discriminator, probe.train, probe.train_labels)[0]
+            heldout = judge(discriminator, probe.heldout, labels)[0]
+            fakes = f if exact else judge(discriminator, fake, labels)[0]
         true: dict[str, Tensor] = {}
         if exact:
             true["true_heldout"], _ = self._truth(module, probe.heldout)

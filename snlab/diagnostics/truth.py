@@ -67,8 +67,9 @@ def truth(estimate: Tensor, true: Tensor) -> dict[str, Tensor]:
     }
     clipped = estimate.clamp(-CERTAIN, CERTAIN) - true.clamp(-CERTAIN, CERTAIN)
     measures |= _errors(f"_{names.CLIPPED}", _mean(clipped), _mean(clipped.square()))
-    for region, first, last in _regions(true.numel()):
-        means = (_mean_over(x, true, first, last) for x in (error, error.square()))
+    order = true.flatten().argsort(stable=True)
+    for region, first, last in _regions(len(order)):
+        means = (_mean_over(x, order, first, last) for x in (error, error.square()))
         measures |= _errors(f"_{region}", *means)
     return _with_standard_errors(measures)
 
@@ -171,14 +172,13 @@ def _regions(points: int) -> list[tuple[str, int, int]]:
     ]
 
 
-def _mean_over(x: Tensor, true: Tensor, first: int, last: int) -> Estimate:
-    """The mean of x over the points from ``first`` to ``last`` in the order of t.
+def _mean_over(x: Tensor, order: Tensor, first: int, last: int) -> Estimate:
+    """The mean of x over the points from ``first`` to ``last`` in an order, that of t.
 
     A trimmed mean. As the region's borders are themselves found in the sample, its influence counts a point
     outside as if it lay at the nearest border (Tukey & McLaughlin 1963); x there is its mean over the
     neighbouring points on both sides.
     """
-    order = true.flatten().argsort(stable=True)
     ordered = x.flatten()[order]
     half = max(1, round(math.sqrt(len(ordered)) / 2))
     inside = ordered[first:last]
