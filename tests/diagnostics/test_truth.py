@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 
 import numpy as np
@@ -65,6 +65,7 @@ def mean(g: Callable[[float], float], low: float = -9.0, high: float = 10.0) -> 
     return sum(quad(lambda x: g(x) * mixture(x), a, b, epsabs=1e-11)[0] for a, b in pairwise(parts)) / mass
 
 
+@cache
 def by_quadrature(f: Callable[[float], float]) -> dict[str, float]:
     def divergence(x):
         d, e = expit(true(x)), expit(f(x))
