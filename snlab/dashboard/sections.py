@@ -92,8 +92,13 @@ class Section:
 
 OPTIMA = {
     **dict.fromkeys((names.LOG_MASS_FAKE, names.LOG_MASS_REAL, names.GENERALISATION_GAP), "0"),
-    **dict.fromkeys((names.CALIBRATION_ERROR, names.JS_BOUND, names.TRUE_RMSE, names.TRUE_BIAS), "0"),
+    **dict.fromkeys((names.CALIBRATION_ERROR, names.JS_BOUND), "0"),
+    **dict.fromkeys(
+        (*(n for n in names.TRUE_MEASURES if n.startswith((names.TRUE_RMSE, names.TRUE_BIAS))),), "0"
+    ),
+    **dict.fromkeys((names.TRUE_EXCESS_LOSS, names.TRUE_INTERCEPT, names.TRUE_GRADIENT_ERROR), "0"),
     **dict.fromkeys((names.TRUE_CORRELATION, names.EFFECTIVE_SAMPLE_SIZE), "1"),
+    **dict.fromkeys((names.TRUE_SLOPE, names.TRUE_GRADIENT_COSINE), "1"),
 }
 # Of scores: what is better.
 BETTER = {
@@ -194,22 +199,26 @@ def _sigma(project: Project) -> Section:
 
 
 def _ratio() -> Section:
-    plain = [_one(f"{names.RATIO}/{name}", _with_optimum(name)) for name in names.RATIOS]
-    true = [_one(f"{names.RATIO}/{name}", _with_optimum(name)) for name in names.TRUE_RATIOS]
+    plain = [
+        _one(f"{names.RATIO}/{name}", _with_optimum(name))
+        for name in (*names.RATIOS, *names.STABILITY, *names.GENERATOR_GRADIENTS)
+    ]
+    true = [_one(f"{names.RATIO}/{name}", _with_optimum(name)) for name in names.TRUE_MEASURES]
     calibrated = [
         Curves(
             f"calibrated: {_with_optimum(name)}",
             (f"{names.RATIO}/{names.CALIBRATED}/{name}",),
             f"{names.RATIO}/{names.CALIBRATED}",
         )
-        for name in (*names.RATIOS, *names.TRUE_RATIOS)
+        for name in (*names.RATIOS, *names.TRUE_MEASURES)
     ]
     losses = [_one(name) for name in (names.LOSS_TRAIN, names.LOSS_HELDOUT)]
     return Section(
         "Density ratio",
         "How the discriminator's logit fares as the log of the density ratio of real to generated data, on a "
         "probe that stays the same. Calibrated is for losses whose logit is no log ratio, hinge and "
-        "Wasserstein. The true error is there where both densities are known.",
+        "Wasserstein. The true errors are there where both densities are known; their standard errors are "
+        "logged beside.",
         [*plain, *true, *losses, *calibrated],
         columns=4,
     )
@@ -224,6 +233,9 @@ def _lipschitz() -> Section:
             _one(names.LIPSCHITZ_PRODUCT, "bound on the whole discriminator", log=True),
             _one(names.LIPSCHITZ_GRADIENT_MAX, "largest gradient at the probe", log=True),
             _one(names.LIPSCHITZ_GRADIENT_MEAN, "mean gradient at the probe", log=True),
+            _one(names.LIPSCHITZ_LOWER, "largest gradient that was climbed to", log=True),
+            _one(names.LIPSCHITZ_CERTIFIED, "certified bound, where it was asked for", log=True),
+            _one(names.LIPSCHITZ_LOOSENESS, "how loose the product is", log=True),
         ],
     )
 

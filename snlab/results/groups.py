@@ -15,7 +15,7 @@ from typing import Any
 from snlab.core.registry import label
 from snlab.results import looks
 from snlab.results.reading import DAMAGED
-from snlab.tracking.identity import computes, setting
+from snlab.tracking.identity import completed, computes, setting
 from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, MODULE, OVER, Run
 
 
@@ -139,7 +139,7 @@ def differences(configs: list[dict[str, Any]]) -> list[str]:
 
 def _differences(configs: list[dict[str, Any]], always: Sequence[str] = ()) -> list[str]:
     """For each configuration, the settings in which they differ, and those that are ``always`` said."""
-    flat = [_flatten(config) for config in configs]
+    flat = [_flatten(completed(config)) for config in configs]
     # Of a class whose source has changed the groups have one name and setting, and are told apart by a mark.
     named = ("seed_everything", "data.dataset", "model.normalizer", "sources")
     keys = [key for key in sorted(set().union(*flat)) if not key.startswith(named) and computes(key)]

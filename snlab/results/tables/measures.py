@@ -101,6 +101,9 @@ def _discriminator(runs: Sequence[Run]) -> Iterator[Measure]:
         yield Measure(column, partial(sigmas, prefix=name), pool=pool, digits=4)
     for name, header, text in [
         (names.LIPSCHITZ_PRODUCT, "Lipschitz bound", "from the layers' norms as maps, at the end"),
+        (names.LIPSCHITZ_CERTIFIED, "certified", "a Lipschitz constant of the whole, certified"),
+        (names.LIPSCHITZ_LOOSENESS, "looseness", "the bound as a multiple of the certified constant"),
+        (names.LIPSCHITZ_LOWER, "‖∇f‖ climbed", "largest gradient met when climbing it from the probe"),
         (names.LIPSCHITZ_GRADIENT_MAX, "‖∇f‖ max", "largest gradient of the logit over the probe"),
     ]:
         yield Measure(Column(name, header, "", text, DISCRIMINATOR, "mean"), _final(name))
@@ -113,18 +116,31 @@ def _discriminator(runs: Sequence[Run]) -> Iterator[Measure]:
         (names.LOG_MASS_REAL, True), (names.EFFECTIVE_SAMPLE_SIZE, True), (names.CALIBRATION_ERROR, True),
     ]:  # fmt: skip
         yield _ratio(runs, metric, metric.replace("_", " "), "", detail=detail)
-    # Neither is better where it is less or more: see docs/metrics.md on what each is ruled by near p_G = q.
+    yield _ratio(runs, names.INSTABILITY, "instability", "of f's variance the share over time", detail=True)
+    # None is better where it is less or more: see docs/metrics.md on what each is ruled by near p_G = q.
+    yield _ratio(
+        *(runs, names.TRUE_EXCESS_LOSS, "f: excess loss", "standard loss less that of the true log q/p"),
+        unit="nats",
+        decimals=3,
+    )
+    yield _ratio(runs, names.TRUE_JS, "JS divergence", "of q and p, exact", "nats", detail=True, decimals=3)
     yield _ratio(runs, names.TRUE_RMSE, "f: RMS error", "of f, from the true log q/p", "nats")
     yield _ratio(runs, names.TRUE_CORRELATION, "f: correlation", "of f, with the true log q/p")
 
 
 def _ratio(
-    runs: Sequence[Run], metric: str, header: str, text: str, unit: str = "", detail: bool = False
+    runs: Sequence[Run],
+    metric: str,
+    header: str,
+    text: str,
+    unit: str = "",
+    detail: bool = False,
+    decimals: int | None = None,
 ) -> Measure:
     name = ratio_name(runs, metric)
     header = f"{header} (calibrated)" if f"/{names.CALIBRATED}/" in name else header
     column = Column(name, header, unit, text, DENSITY_RATIO, "mean", detail)
-    return Measure(column, _final(name), decimals=2 if unit else 3)
+    return Measure(column, _final(name), decimals=decimals or (2 if unit else 3))
 
 
 def _cost() -> Iterator[Measure]:
