@@ -31,12 +31,12 @@ def add_runs(parser: ArgumentParser) -> None:
 
 def add_show(parser: ArgumentParser) -> None:
     """The argument of ``snlab show``, beside --runs."""
-    parser.add_argument("run", help=RUN)
+    parser.add_argument("wanted", metavar="RUN", help=RUN)
 
 
 def add_compare(parser: ArgumentParser) -> None:
     """The arguments of ``snlab compare``, beside --runs."""
-    parser.add_argument("run", nargs="+", help=f"two or more, each {RUN}")
+    parser.add_argument("wanted", metavar="RUN", nargs="+", help=f"two or more, each {RUN}")
     parser.add_argument("--all", action="store_true", help="every logged name rather than the main ones")
 
 
@@ -60,7 +60,7 @@ def show(options: Namespace, roots: Sequence[Path]) -> int:
     from snlab.results.terminal.screen import draw
     from snlab.results.terminal.showing import shown
 
-    (run,) = find([options.run], roots)
+    (run,) = find([options.wanted], roots)
     draw(lambda width: shown(run, width))
     return 0
 
@@ -71,6 +71,6 @@ def compare(options: Namespace, roots: Sequence[Path]) -> int:
     from snlab.results.terminal.finding import find
     from snlab.results.terminal.screen import draw
 
-    found = find(options.run, roots)
+    found = find(options.wanted, roots)
     draw(lambda width: compared(found, width, options.all))
     return 0

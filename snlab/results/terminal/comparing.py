@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 COLUMN = 16  # characters that a run's column is to have, before a table is cut into several
-WIDEST_LABEL = 40
+NARROWEST_LABEL = 12
 Row = tuple[str, list[str]]  # what is compared, and what each run has
 
 
@@ -75,7 +75,7 @@ def _heads(runs: Sequence[Run]) -> list[str]:
 
 def _line(run: Run, head: str) -> RenderableType:
     step, took = run.summary.get(GENERATOR_STEP, max(run.rows, default=0)), run.summary.get("seconds")
-    line = whole(head, "bold").append("  ").append_text(state_text(state(run)))
+    line = whole("").append(head, "bold").append("  ").append_text(state_text(state(run)))
     line.append(f" at update {step} of {run.generator_steps}")
     line.append(f", after {duration(took)}" if isinstance(took, int | float) else "")
     return line.append("  ").append_text(whole(run.folder, "dim"))
@@ -116,7 +116,7 @@ def _tables(heads: Sequence[str], rows: Sequence[Row], width: int) -> list[Rende
     from rich.table import Table
 
     longest = max(len(label) for label, _ in rows)
-    label = min(longest, WIDEST_LABEL, max(width // 3, 12))
+    label = min(longest, max(width - 2 * (COLUMN + 2), NARROWEST_LABEL))
     each = max(1, min(len(heads), (width - label) // (COLUMN + 2)))
     tables: list[RenderableType] = []
     for start in range(0, len(heads), each):

@@ -14,7 +14,6 @@ from snlab.tracking.identity import identity
 from snlab.tracking.run_folder import CONFIG, Run, Skipped, read_runs
 
 SHORTEST = 7  # digits of an identity, where so many are enough to tell runs apart
-FEW = 8  # names that a line can hold
 
 
 def find(words: Sequence[str], roots: Sequence[Path]) -> list[Run]:
@@ -59,13 +58,13 @@ def _named(word: str, runs: Sequence[Run], skipped: Sequence[Skipped], roots: Se
         return _examined(matching[0])
     if matching:
         choices = listed([str(run.folder) for run in matching])
-        raise UserError(f"{word!r} is the name of {len(matching)} runs: {choices}")
+        raise UserError(f"{word!r} fits {len(matching)} runs: {choices}")
     for skip in skipped:
         if skip.folder.name.startswith(word):
             raise UserError(f"{skip.folder} is not a readable run folder: {skip.reason}")
     places = ", ".join(map(str, roots))
     hint = nearest(word, {name for pair in names.values() for name in pair})
-    told = hint if hint.startswith("did you mean") or len(runs) <= FEW else "snlab runs lists them"
+    told = hint if hint.startswith("did you mean") else "snlab runs lists them"
     raise UserError(f"no run {word!r} in {places}; {told}")
 
 
