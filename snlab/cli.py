@@ -334,7 +334,7 @@ def _parser() -> Parser:
     one.add_argument("name", help="which: snlab list figures")
     _runs(one)
     one.add_argument("--out", type=Path, required=True, help="a .png, .pdf or .svg file")
-    one.add_argument("--width", help="of a paper's figure: column (the default), page, or inches")
+    one.add_argument("--width", help="column, page or inches (default: page; of a paper's figure column)")
 
     one = command("report", report, "Write one self-contained page about finished runs.")
     _runs(one)

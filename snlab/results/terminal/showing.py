@@ -52,7 +52,12 @@ def _head(run: Run) -> Text:
     now = state(run)
     step = run.summary.get(GENERATOR_STEP, max(run.rows, default=0))
     took = run.summary.get("seconds")
-    head = text("").append_text(text(run.folder.resolve().name, "bold")).append("\n").append_text(state_text(now))
+    head = (
+        text("")
+        .append_text(text(run.folder.resolve().name, "bold"))
+        .append("\n")
+        .append_text(state_text(now))
+    )
     head.append(f" at update {step} of {run.generator_steps}")
     head.append(f", after {duration(took)}" if isinstance(took, int | float) else "")
     reason = run.summary.get("reason")

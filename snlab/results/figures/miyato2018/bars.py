@@ -12,12 +12,11 @@ import numpy as np
 from snlab.core import names
 from snlab.results import looks
 from snlab.results.figures.miyato2018.panels import Panel, Scored, panels, scored, shown, unfilled
-from snlab.results.figures.miyato2018.printed import (
+from snlab.results.figures.printed import (
     CROSS,
     DOT,
     INK,
     PALE,
-    SMALL,
     crossed,
     diverged,
     heading,
@@ -26,7 +25,7 @@ from snlab.results.figures.miyato2018.printed import (
     line,
     sheet,
 )
-from snlab.results.figures.style import plain_numbers
+from snlab.results.figures.style import SMALL, plain_numbers
 from snlab.results.settings import METHODS, SETTINGS, Method, letter_of, method_of
 from snlab.tracking.run_folder import Run
 
