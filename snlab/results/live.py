@@ -26,7 +26,7 @@ REST = 4  # times as long as the page took to make, it is left alone: the runs w
 Stamp = dict[Path, tuple[int, int, int]]
 
 
-def watch(roots: Sequence[Path], out: Path, port: int | None = None) -> None:
+def watch(roots: Sequence[str | Path], out: Path, port: int | None = None) -> None:
     """Serve the page of the runs below ``roots``, and write it to ``out`` whenever they have gone on.
 
     Until there is a run that can be read, the page says so. Ends by KeyboardInterrupt alone.
@@ -40,7 +40,7 @@ def watch(roots: Sequence[Path], out: Path, port: int | None = None) -> None:
         UserError: where a folder is missing, the port is no port or taken, or ``out`` cannot be written.
     """
     for root in roots:
-        if not root.is_dir():
+        if not Path(root).is_dir():
             raise UserError(f"no folder {root}: --watch wants a folder that holds runs, or will")
     page = LivePage()
     server = _bound(port, page)
@@ -70,7 +70,7 @@ class LivePage:
         self.version = version  # last: who is told of it gets the new page
 
 
-def follow(roots: Sequence[Path], out: Path, page: LivePage, rounds: int | None = None) -> None:
+def follow(roots: Sequence[str | Path], out: Path, page: LivePage, rounds: int | None = None) -> None:
     """Look at the runs again and again, or so many ``rounds``; make the page anew where they have changed."""
     before: Stamp | None = None
     rest = 0.0
@@ -90,7 +90,7 @@ def follow(roots: Sequence[Path], out: Path, page: LivePage, rounds: int | None 
             rest = 0.0
 
 
-def _made(roots: Sequence[Path], out: Path) -> bytes:
+def _made(roots: Sequence[str | Path], out: Path) -> bytes:
     try:
         found = collect(*roots)
     except UserError as error:
@@ -107,7 +107,7 @@ def _notice(text: str) -> bytes:
     ).encode()
 
 
-def stamp(roots: Sequence[Path]) -> Stamp:
+def stamp(roots: Sequence[str | Path]) -> Stamp:
     """What changes when anything does that a page shows: every file's place on the disk, size and time."""
     found: Stamp = {}
     for root in roots:

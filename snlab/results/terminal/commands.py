@@ -40,7 +40,7 @@ def add_compare(parser: ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="every logged name rather than the main ones")
 
 
-def runs(options: Namespace, roots: Sequence[Path]) -> int:
+def runs(options: Namespace, roots: Sequence[str | Path]) -> int:
     """``snlab runs`` of what lies below ``roots``."""
     from snlab.results.reading import collect
     from snlab.results.terminal.listing import as_json, listing
@@ -54,7 +54,7 @@ def runs(options: Namespace, roots: Sequence[Path]) -> int:
     return 0
 
 
-def show(options: Namespace, roots: Sequence[Path]) -> int:
+def show(options: Namespace, roots: Sequence[str | Path]) -> int:
     """``snlab show`` of a run below ``roots``, or elsewhere by its folder."""
     from snlab.results.terminal.finding import find
     from snlab.results.terminal.screen import draw
@@ -65,7 +65,7 @@ def show(options: Namespace, roots: Sequence[Path]) -> int:
     return 0
 
 
-def compare(options: Namespace, roots: Sequence[Path]) -> int:
+def compare(options: Namespace, roots: Sequence[str | Path]) -> int:
     """``snlab compare`` of runs below ``roots``, or elsewhere by their folders."""
     from snlab.results.terminal.comparing import compared
     from snlab.results.terminal.finding import find

@@ -50,14 +50,12 @@ def main_curves(run: Run) -> list[Curve]:
 
 def all_curves(run: Run) -> list[Curve]:
     """Every logged number, in order of first appearance."""
-    found: dict[str, Curve] = {}
-    for step, row in run.rows.items():
-        for name, value in row.items():
-            if name != names.GENERATOR_STEP and (value is None or isinstance(value, int | float)):
-                curve = found.setdefault(name, Curve(name, [], []))
-                curve.steps.append(step)
-                curve.values.append(math.nan if value is None else float(value))
-    return list(found.values())
+    found = ((name, *run.series(name)) for name in run.names())
+    return [
+        Curve(name, steps, list(map(float, values)))
+        for name, steps, values in found
+        if all(isinstance(value, int | float) for value in values)
+    ]
 
 
 def _largest(name: str, of: list[Curve]) -> Iterator[Curve]:

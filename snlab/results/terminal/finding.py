@@ -16,7 +16,7 @@ from snlab.tracking.run_folder import CONFIG, Run, Skipped, read_runs
 SHORTEST = 7  # digits of an identity, where so many are enough to tell runs apart
 
 
-def find(words: Sequence[str], roots: Sequence[Path]) -> list[Run]:
+def find(words: Sequence[str], roots: Sequence[str | Path]) -> list[Run]:
     """The run that each word names.
 
     UserError where a word names none, or several, or one that cannot be read.
@@ -38,7 +38,7 @@ def find(words: Sequence[str], roots: Sequence[Path]) -> list[Run]:
     return found
 
 
-def _below(roots: Sequence[Path]) -> tuple[list[Run], list[Skipped]]:
+def _below(roots: Sequence[str | Path]) -> tuple[list[Run], list[Skipped]]:
     """Every run below the roots, once, and what cannot be read."""
     found: dict[Path, Run] = {}
     broken: dict[Path, Skipped] = {}
@@ -49,7 +49,7 @@ def _below(roots: Sequence[Path]) -> tuple[list[Run], list[Skipped]]:
     return list(found.values()), list(broken.values())
 
 
-def _named(word: str, runs: Sequence[Run], skipped: Sequence[Skipped], roots: Sequence[Path]) -> Run:
+def _named(word: str, runs: Sequence[Run], skipped: Sequence[Skipped], roots: Sequence[str | Path]) -> Run:
     names = {run.folder: _names(run) for run in runs}
     whole = [run for run in runs if word in names[run.folder]]
     begun = [run for run in runs if any(name.startswith(word) for name in names[run.folder])]
