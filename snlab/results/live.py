@@ -111,7 +111,7 @@ def stamp(roots: Sequence[str | Path]) -> Stamp:
     """What changes when anything does that a page shows: every file's place on the disk, size and time."""
     found: Stamp = {}
     for root in roots:
-        folders, broken = run_folders(root)
+        folders, broken = run_folders(Path(root))
         for folder in [*folders, *(skip.folder for skip in broken)]:
             files = [folder / name for name in (CONFIG, METRICS, SUMMARY)]
             for path in [*files, *folder.glob(f"{SAMPLES}/*"), *folder.glob(f"{SCORES}/*.json")]:
