@@ -54,19 +54,19 @@ def watch(roots: Sequence[str | Path], out: Path, port: int | None = None) -> No
 
 
 class LivePage:
-    """The page as it is served now, and by what it is known from earlier ones."""
+    """The page as it is served now, and the version by which it knows whether it is the newest."""
 
     def __init__(self) -> None:
         self.version, self.content = "", b""
-        self.put(_notice("The page is being made."))
+        self.put(_notice("The page is being made."), "none")
 
-    def put(self, page: bytes) -> None:
-        """Have ``page`` served from here on."""
-        version = hashlib.sha256(page).hexdigest()[:16]
+    def put(self, page: bytes, version: str) -> None:
+        """Have ``page`` served from here on; it asks whether its version is the newest."""
         script = (Path(__file__).parent / "live.js").read_text(encoding="utf-8")
-        added = f"<script data-version='{version}'>\n{script}</script>\n".encode()
+        # The icon is none, which browsers would ask for.
+        added = f"<link rel='icon' href='data:,'>\n<script data-version='{version}'>\n{script}</script>\n"
         before, end, after = page.rpartition(b"</body>")
-        self.content = before + added + end + after if end else page + added
+        self.content = before + added.encode() + end + after
         self.version = version  # last: who is told of it gets the new page
 
 
@@ -79,7 +79,7 @@ def follow(roots: Sequence[str | Path], out: Path, page: LivePage, rounds: int |
         if now != before:
             started = time.monotonic()
             try:
-                page.put(_made(roots, out))
+                page.put(_made(roots, out), version_of(now))
                 before = now
             except OSError:  # a run was moved aside while it was read: it is looked at again
                 before = None
@@ -121,6 +121,11 @@ def stamp(roots: Sequence[str | Path]) -> Stamp:
                     continue
                 found[path] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
     return found
+
+
+def version_of(found: Stamp) -> str:
+    """The same for the same stamp, in every process."""
+    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:16]
 
 
 # ---- serving ---------------------------------------------------------------------------------------------

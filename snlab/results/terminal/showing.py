@@ -105,7 +105,8 @@ def _scores(run: Run) -> Iterator[tuple[str, str]]:
 
 def _versions(run: Run) -> list[tuple[str, Any]]:
     found = run.summary.get("versions")
-    told = found if isinstance(found, Mapping) else {}
+    told = {**found} if isinstance(found, Mapping) else {}
+    told |= {"commit": run.summary["commit"]} if run.summary.get("commit") else {}
     return [("", ", ".join(f"{name} {version}" for name, version in told.items()))] if told else []
 
 
