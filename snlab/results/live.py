@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import html
+import sys
 import threading
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from snlab.core.errors import UserError
 from snlab.results.reading import collect
@@ -22,7 +23,7 @@ HERE = "127.0.0.1"
 HOSTS = (HERE, "localhost")  # what a browser may call it; by another name somebody else's page would ask
 LARGEST_PORT = 65_535
 POLL_SECONDS = 1.0
-REST = 4  # times as long as the page took to make, it is left alone: the runs want the processor
+REST = 3  # times as long as the page took to make, it is left alone: the runs want the processor
 Stamp = dict[Path, tuple[int, int, int]]
 
 
@@ -63,8 +64,8 @@ class LivePage:
     def put(self, page: bytes, version: str) -> None:
         """Have ``page`` served from here on; it asks whether its version is the newest."""
         script = (Path(__file__).parent / "live.js").read_text(encoding="utf-8")
-        # The icon is none, which browsers would ask for.
-        added = f"<link rel='icon' href='data:,'>\n<script data-version='{version}'>\n{script}</script>\n"
+        added = f"<script data-version='{version}'>\n{script}</script>\n"
+        page = page.replace(b"<head>", b"<head><link rel='icon' href='data:,'>", 1)  # browsers ask for one
         before, end, after = page.rpartition(b"</body>")
         self.content = before + added.encode() + end + after
         self.version = version  # last: who is told of it gets the new page
@@ -134,6 +135,11 @@ def version_of(found: Stamp) -> str:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     page: LivePage
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing where who asked has gone, as a browser does that loads the page again."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -40,6 +40,7 @@ NARROW = 72  # columns of a terminal: below, normalizer and data set share a col
 ALIASES = {"data set": "dataset"}  # of columns, by what they are known as
 VALUE = "value"  # what stands in the place of the score
 WORDS = 80  # characters of a name in a line
+NOTE = 1500  # characters of what is said below
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Listing:
                 text(identity, "bold"), state_text(one.known[STATE]), *self._names(one, narrow),
                 text(one.run.seed), *self._numbers(one, label),
             )  # fmt: skip
-        notes = [text(note, "dim", most=10**6) for note in self._notes()]
+        notes = [text(note, "dim", most=NOTE) for note in self._notes()]
         return Group(*([table] if self.runs else []), *notes)
 
     def _names(self, one: Facts, narrow: bool) -> list[RenderableType]:
