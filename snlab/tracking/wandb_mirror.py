@@ -104,7 +104,7 @@ class WandbMirror(WandbLogger):
                 )
                 run.define_metric(names.GENERATOR_STEP)
                 run.define_metric("*", step_metric=names.GENERATOR_STEP)
-                if isinstance(run.url, str):  # it is online
+                if isinstance(run.url, str) and run.url:  # it is online
                     with contextlib.suppress(OSError):
                         RunWriter(self.folder).write_wandb_url(run.url)
                 return run
