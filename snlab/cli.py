@@ -243,9 +243,9 @@ def figure(options: argparse.Namespace) -> int:
     return 0
 
 
-def _roots(options: argparse.Namespace) -> list[Path]:
-    """The folders of runs that were given; without any, runs/."""
-    return options.runs or [Path("runs")]
+def _roots(options: argparse.Namespace) -> list[str]:
+    """The folders of runs, or places on W&B, that were given; without any, runs/."""
+    return options.runs or ["runs"]
 
 
 def _say_skipped(skipped: Sequence[Skipped]) -> None:
@@ -384,8 +384,7 @@ def _runs(parser: Parser) -> None:
     _imports(parser)
     parser.add_argument(
         "--runs",
-        type=Path,
         action="append",
         metavar="DIR",
-        help="folder of runs (default: runs); again, for those of several",
+        help="folder of runs (default: runs), or wandb:ENTITY/PROJECT[/SWEEP]; again, for those of several",
     )

@@ -29,7 +29,7 @@ ROWS = [
 # Within core: what knows nothing, and what builds on it.
 CORE = [
     {"errors", "names", "environment", "failures", "files", "text", "imports", "nesting", "machine"},
-    {"modules"},
+    {"modules", "progress"},
     {"registry", "checks", "distributed", "random_streams", "resources", "messages", "folders", "cached"},
 ]
 

@@ -22,6 +22,7 @@ from snlab.core import names
 from snlab.tracking.run_folder import KILLED, Run, RunWriter
 from snlab.tracking.sample_pictures import density_map, image_grid
 from snlab.tracking.wandb_agent_run import beside, parameters, run_id, wanted_again
+from snlab.tracking.wandb_record import RECORD, written
 
 INIT_TIMEOUT_SECONDS = 10.0
 # Of the many WANDB_ variables, those by which an agent says which run of which sweep this is.
@@ -107,6 +108,7 @@ class WandbMirror(WandbLogger):
                 if isinstance(run.url, str) and run.url:  # it is online
                     with contextlib.suppress(OSError):
                         RunWriter(self.folder).write_wandb_url(run.url)
+                run.summary[RECORD] = written(self.folder, self.config)
                 return run
         except (Exception, SystemExit):
             _forget()
@@ -173,6 +175,7 @@ class WandbMirror(WandbLogger):
         """End the W&B run, if one was started."""
         if self._experiment is not None:
             self._experiment.summary["outcome"] = outcome
+            self._experiment.summary[RECORD] = written(self.folder, self.config)
             if self.again:
                 self._experiment.mark_preempting()
             self._experiment.finish(exit_code=int(failed))

@@ -123,7 +123,7 @@ def test_sigmas_leave_out_the_measurement_before_training(lab: Any) -> None:
         metrics=lambda n, s, step, p: {"sigma/exact/a": 9.0 if step == 0 else 1.0 + step, "sigma/raw/a": 5.0},
     )
     (run,) = collect(lab.root).runs
-    assert sigmas(run) == [21.0, 51.0, 101.0, 151.0, 201.0]
+    assert sigmas(run).tolist() == [21.0, 51.0, 101.0, 151.0, 201.0]
 
 
 def test_records_are_flat_and_hold_last_values(demo: list[Run]) -> None:

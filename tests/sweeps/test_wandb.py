@@ -119,6 +119,24 @@ def test_the_history_at_wandb_is_the_run_folders(sweep, wandb_server, folder):
         assert_shown(shown, here[shown.given["model.normalizer"]])
 
 
+READ = (
+    "import sys; from snlab.results import frame; from snlab.results.reading import collect\n"
+    "found = collect(sys.argv[1])\n"
+    "print(frame(found.runs, 'step').to_csv(), [run.config for run in found.runs], found.skipped)"
+)
+
+
+def test_a_sweeps_runs_are_read_back_as_their_folders_are(sweep, python, folder):
+    said = []
+    for place in (f"wandb:tester/snlab/{sweep[0]}", "runs"):
+        out, err = (process := python(READ, place)).communicate(timeout=60)
+        assert process.returncode == 0, out + err
+        said.append(out)
+    assert said[0] == said[1]
+    assert "loss/discriminator" in said[0]
+    assert said[0].endswith(" []\n")
+
+
 @pytest.fixture(scope="module")
 def second_sweep(sweep, wandb, wandb_server, sweep_file) -> tuple[str, str]:
     """A sweep of a trial that is over already: what the other's parameters said is in its command."""

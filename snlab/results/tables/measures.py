@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,16 +30,17 @@ class Measure:
     """
 
     column: Column
-    values: Callable[[Run], list[float]]
+    values: Callable[[Run], Sequence[float] | np.ndarray]
     better: Literal[-1, 0, 1] = 0
-    pool: Callable[[list[float]], Any] | None = None
+    pool: Callable[[np.ndarray], Any] | None = None
     scale: float = 1.0
     digits: int = 3
     decimals: int = 3
 
     def spread(self, runs: Sequence[Run]) -> Spread:
-        values = [value for run in runs for value in self.values(run) if math.isfinite(value)]
-        return Spread.of([float(self.pool(values))] if self.pool and values else values)
+        values = np.concatenate([np.empty(0), *(np.asarray(self.values(run), float) for run in runs)])
+        values = values[np.isfinite(values)]
+        return Spread.of([float(self.pool(values))] if self.pool and values.size else values)
 
 
 def measures(runs: Sequence[Run]) -> list[Measure]:
@@ -85,7 +85,7 @@ def _modes() -> Iterator[Measure]:
 
 def _discriminator(runs: Sequence[Run]) -> Iterator[Measure]:
     over = "over layers, updates and seeds"
-    pools: list[tuple[str, str, str, str, Callable[[list[float]], Any]]] = [
+    pools: list[tuple[str, str, str, str, Callable[[np.ndarray], Any]]] = [
         ("sigma_median", "σ median", names.SIGMA_EXACT, f"σ of the weights as matrices, {over}", np.median),
         ("sigma_max", "σ max", names.SIGMA_EXACT, f"largest σ of the weights as matrices, {over}", np.max),
         (
