@@ -112,7 +112,7 @@ def _figures(runs: Sequence[Run]) -> str:
     for name, (heading, caption) in CAPTIONS.items():
         description = (FIGURES[name].__doc__ or name).strip().splitlines()[0]
         try:
-            shown = _image(picture(name, runs, "png", dpi=160), description)
+            shown = _image(picture(name, runs, "png", dpi=240), description)
         except UserError as error:
             shown = f"<p class='absent'>{html.escape(str(error))}</p>"
         text = f"<figcaption>{html.escape(caption)}</figcaption>"

@@ -78,7 +78,7 @@ def test_images_are_as_wide_as_the_page_can_show(text: str) -> None:
     from matplotlib.image import imread
 
     source = str(Page(text).images[0]["src"])
-    assert imread(io.BytesIO(base64.b64decode(source.split(",")[1]))).shape[1] == 1600
+    assert imread(io.BytesIO(base64.b64decode(source.split(",")[1]))).shape[1] == 1620
 
 
 def test_what_comes_from_a_configuration_is_escaped(lab: Any) -> None:
