@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from snlab.core.imports import importing
 
 KINDS = (
-    "normalizers", "losses", "networks", "datasets", "experiments", "sweeps", "tables", "figures", "papers",
+    "normalizers", "losses", "networks", "datasets", "distributions", "experiments", "sweeps", "tables",
+    "figures", "papers",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ ROOT = Path(snlab.__file__).parent
 # From the bottom up. A module imports from rows below its own; of its own row, only what is in the same part.
 ROWS = [
     {"core", "nn"},
+    {"distributions"},
     {"normalizers", "networks", "losses", "data", "diagnostics", "metrics", "tracking"},
     {"gan", "results"},
     {"callbacks", "dashboard"},
@@ -41,6 +42,7 @@ FORBIDDEN = {
     "dashboard": {"torch", "torchvision", "pytorch_lightning", "torchmetrics"},
     "nn": {"pytorch_lightning", "wandb", "numpy"},
     "networks": {"pytorch_lightning", "wandb"},
+    "distributions": {"pytorch_lightning", "wandb"},
     "core": {"pytorch_lightning", "wandb", "torch_fidelity"},
 }
 

@@ -19,6 +19,13 @@ def check_whole(option: str, value: object, least: int, most: int | None = None)
         raise ValueError(f"{option} wants a whole number {limits}, got {value!r}")
 
 
+def check_number(option: str, value: object) -> None:
+    """ValueError unless ``value`` is a finite number."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number:
+        raise ValueError(f"{option} wants a finite number, got {value!r}")
+
+
 def check_positive(option: str, value: object, or_zero: bool = False) -> None:
     """ValueError unless ``value`` is a finite number above 0, or 0 itself where that is allowed."""
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

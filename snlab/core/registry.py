@@ -2,7 +2,8 @@
 
 One grammar serves normalizers, losses, networks and data sets: ``name(option=value, ...)``, joined by
 ``+`` where several compose, as in ``gradient_penalty(weight=1, kind=one_sided)+spectral_norm``. One string
-is one value of a sweep's axis and carries its own options. A name with dots is a class or a function of the
+is one value of a sweep's axis and carries its own options; an option may name a thing with its own, as in
+``fixed(distribution=mixture(kind=ring))``. A name with dots is a class or a function of the
 user's, found by importing its module: ``mine.Penalty(weight=2)+spectral_norm``.
 """
 
@@ -81,6 +82,8 @@ def _key(keyword: ast.keyword) -> str:
 def _read(node: ast.expr) -> Any:
     if isinstance(node, ast.Name):
         return WORDS.get(node.id, node.id)
+    if isinstance(node, ast.Call):  # a name with options of its own, as text
+        return str(_terms(node)[0])
     return ast.literal_eval(node)
 
 

@@ -11,7 +11,11 @@ from snlab.data.stored import META, Stored, read_meta
 
 HEADER = ("name", "train", "held out", "shape", "classes", "sha256 of the training images", "where")
 # Of what scikit-learn brings, which takes a second to import: train, held out, shape, classes.
-EMBEDDED = {"digits": (1_437, 360, (1, 16, 16), 10), "photos": (11_616, 1_056, (3, 32, 32), 32)}
+EMBEDDED = {
+    "digits": (1_437, 360, (1, 16, 16), 10),
+    "digits_mixture": (20_000, 5_000, (64,), 10),
+    "photos": (11_616, 1_056, (3, 32, 32), 32),
+}
 
 
 class Row(NamedTuple):

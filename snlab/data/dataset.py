@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -18,16 +18,28 @@ if TYPE_CHECKING:
 
 
 class Density(Protocol):
-    """A probability density in closed form, of Gaussian modes; what ``ratio/true_*`` and ``modes/*`` need."""
+    """A density that is known: what ``ratio/true_*`` and ``modes/dropped_mass`` need of the data."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density (nats) of each sample, differentiable, in the dtype and on the device of x.
+
+        Args:
+            x: (n, d), or as the data set's samples are, (n, *sample_shape).
+
+        Returns:
+            (n,), finite however far out x is, as long as its square is.
+        """
+        ...
+
+
+@runtime_checkable
+class Modal(Density, Protocol):
+    """A density of equally likely modes that are round; what the other ``modes/*`` need."""
 
     modes: Tensor
     """The centres, float32 of shape (K, d)."""
     std: float
     """The standard deviation about each centre, in every direction."""
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log density (nats) at each row of x, (n, d) -> (n,), in the dtype and on the device of x."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

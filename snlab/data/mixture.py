@@ -2,59 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-
 import torch
-from torch import Tensor
 
-from snlab.core.checks import check_positive, check_whole
-from snlab.core.errors import nearest
+from snlab.core.checks import check_whole
+from snlab.core.random_streams import stream_seed
 from snlab.data.dataset import DATASETS, DataSet
-
-
-class GaussianMixture:
-    """Gaussians of one standard deviation, round and equally likely: q(x) = mean over k of N(x; m_k, std² I).
-
-    >>> q = GaussianMixture(torch.zeros(1, 2), std=1.0)
-    >>> q.log_prob(torch.zeros(1, 2)).exp()  # 1 / (2 pi)
-    tensor([0.1592])
-    """
-
-    def __init__(self, modes: Tensor, std: float) -> None:
-        """``modes`` holds the centres, (K, d)."""
-        self.modes = modes
-        self.std = std
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log density (nats) at each row of x, (n, d) -> (n,), in the dtype and on the device of x."""
-        modes = self.modes.to(x)
-        count, dim = modes.shape
-        squared = (x.unsqueeze(1) - modes).square().sum(2)  # (n, K)
-        scaled = torch.logsumexp(-squared / (2 * self.std**2), dim=1)  # (n,)
-        return scaled - math.log(count) - dim / 2 * math.log(2 * math.pi * self.std**2)
-
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """n samples (n, d) and the component that each comes from (n,)."""
-        component = torch.randint(len(self.modes), (n,), generator=generator)
-        noise = torch.randn(n, self.modes.shape[1], generator=generator)
-        return self.modes[component] + self.std * noise, component
-
-
-# ---- where the modes lie --------------------------------------------------------------------------------
-
-
-class Defaults(NamedTuple):
-    modes: int
-    std: float
-    scale: float
-
-
-KINDS = {
-    "ring": Defaults(modes=8, std=0.2, scale=2.0),
-    "grid": Defaults(modes=25, std=0.1, scale=2.0),
-    "random": Defaults(modes=8, std=0.2, scale=1.0),
-}
+from snlab.distributions.mixture import drawn_mixture
 
 
 @DATASETS.register("mixture")
@@ -66,6 +19,8 @@ def mixture(
     scale: float | None = None,
     size: int = 20_000,
     seed: int = 0,
+    *,
+    heldout: int | None = None,
 ) -> DataSet:
     """A Gaussian mixture of known density: modes on a ring, on a grid, or anywhere in d dimensions.
 
@@ -81,40 +36,22 @@ def mixture(
         scale: the ring's radius, half the grid's width, or the standard deviation of random centres.
         size: how many training samples, at least 4.
         seed: of the samples, and of random centres.
+        heldout: how many samples are held out, at least 4, from a stream of their own: the same whatever
+            ``size`` is.
 
     Raises:
         ValueError: for an unknown kind, or a value out of its range.
     """
-    if kind not in KINDS:
-        raise ValueError(f"unknown kind {kind!r}; {nearest(str(kind), KINDS)}")
-    default = KINDS[kind]
-    modes = default.modes if modes is None else modes
-    std = default.std if std is None else std
-    scale = default.scale if scale is None else scale
-    check_whole("modes", modes, least=1)
-    check_whole("dim", dim, least=2, most=512)
     check_whole("size", size, least=4)
     check_whole("seed", seed, least=0)
-    if dim != 2 and kind != "random":
-        raise ValueError(f"a {kind} lies in dim=2, got dim={dim}; kind=random takes any dim")
-    check_positive("std", std)
-    check_positive("scale", scale)
-
+    if heldout is not None:
+        check_whole("heldout", heldout, least=4)
     generator = torch.Generator().manual_seed(seed)
-    density = GaussianMixture(_centres(kind, modes, dim, scale, generator), float(std))
+    density = drawn_mixture(kind, modes, dim, std, scale, generator)
     train, train_labels = density.sample(size, generator)
-    heldout, heldout_labels = density.sample(size // 4, generator)
-    return DataSet("mixture", train, heldout, train_labels, heldout_labels, classes=modes, density=density)
-
-
-def _centres(kind: str, modes: int, dim: int, scale: float, generator: torch.Generator) -> Tensor:
-    if kind == "ring":
-        angle = torch.arange(modes) * (2 * math.pi / modes)
-        return scale * torch.stack([angle.cos(), angle.sin()], dim=1)
-    if kind == "grid":
-        side = math.isqrt(modes)
-        if side**2 != modes:
-            raise ValueError(f"a grid wants a square number of modes, got {modes}; {side**2} would do")
-        along = torch.linspace(-scale, scale, side) if side > 1 else torch.zeros(1)
-        return torch.cartesian_prod(along, along)
-    return scale * torch.randn(modes, dim, generator=generator)
+    if heldout is not None:
+        generator = torch.Generator().manual_seed(stream_seed(seed, "heldout"))
+    held, held_labels = density.sample(size // 4 if heldout is None else heldout, generator)
+    return DataSet(
+        "mixture", train, held, train_labels, held_labels, classes=len(density.modes), density=density
+    )

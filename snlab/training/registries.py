@@ -6,6 +6,7 @@ from typing import Any
 
 from snlab.core.registry import Registry
 from snlab.data import DATASETS
+from snlab.distributions import DISTRIBUTIONS
 from snlab.losses import LOSSES
 from snlab.networks import NETWORKS
 from snlab.normalizers import NORMALIZERS
@@ -16,6 +17,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "losses": LOSSES,
     "networks": NETWORKS,
     "datasets": DATASETS,
+    "distributions": DISTRIBUTIONS,
 }
 
 
