@@ -49,7 +49,8 @@ class Adam:
 
     def optimizer(self, module: nn.Module) -> torch.optim.Adam:
         betas = (float(self.beta1), float(self.beta2))  # torch refuses an int beside a float
-        return torch.optim.Adam(module.parameters(), lr=self.lr, betas=betas)
+        group = {"params": list(module.parameters())}  # as a group there may be none: a fixed generator's
+        return torch.optim.Adam([group], lr=self.lr, betas=betas)
 
 
 class GAN(LightningModule):
@@ -154,7 +155,8 @@ class GAN(LightningModule):
             fake_logits, class_loss = judge(self.discriminator, fake, labels)
             loss = self.loss.generator(fake_logits, beside) + of_generator * class_loss
             generator_optimizer.zero_grad()
-            self.manual_backward(loss)
+            if loss.requires_grad:  # a fixed generator has nothing to learn
+                self.manual_backward(loss)
         generator_optimizer.step()
         self.loss_totals[2] += loss.detach()
         self.loss_totals[3] += 1
@@ -184,12 +186,16 @@ class GAN(LightningModule):
         """Standard normal latents, (n, latent_dim), from the stream ``latents``."""
         return torch.randn(n, self.latent_dim, generator=self.streams["latents"], device=self.device)
 
+    @property
+    def scored_generator(self) -> nn.Module:
+        """The generator whose samples are scored: the moving average, if there is one."""
+        return self.generator if self.ema is None else self.ema.module
+
     @torch.no_grad()
     def generate(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples as they are scored, (n, *sample_shape): running batch statistics, moving average if any."""
-        generator = self.generator if self.ema is None else self.ema.module
-        with evaluating(generator):
-            return given(generator, latents, labels)
+        with evaluating(self.scored_generator):
+            return given(self.scored_generator, latents, labels)
 
     # ---- what Lightning asks for ------------------------------------------------------------------------
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from functools import partial
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from snlab.callbacks.measurement import Measurement, Metrics
 from snlab.callbacks.probe import generate
 from snlab.core import names
 from snlab.core.distributed import broadcast_buffers
-from snlab.data import Density
+from snlab.data import Density, Modal
 from snlab.data.scaling import to_uint8
 from snlab.metrics.extractors import Extractor
-from snlab.metrics.modes import modes
+from snlab.metrics.modes import dropped_mass, modes
 from snlab.metrics.protocols import Protocol
 from snlab.metrics.scorer import Scorer
+from snlab.nn.evaluation import evaluating
 
 
 class Fidelity(Measurement):
@@ -75,27 +77,55 @@ def scored_images(module: LightningModule, latents: Tensor, labels: Tensor | Non
 
 
 class Modes(Measurement):
-    """Logs ``modes/*``: which modes of a mixture the generator reaches.
+    """Logs ``modes/*``: what of the data the generator reaches.
+
+    Which modes, where the data has equally likely round ones; what mass is dropped, where the generator's own
+    density is known, by ``log_density``.
 
     Args:
-        density: the mixture.
+        density: of the data.
         latents: (n, latent_dim), the same at every measurement.
         every: as for every measurement.
         labels: of the samples, int64 (n,), where the generator is given them.
+        heldout: samples of the data, (m, *sample_shape), whose dropped share is told; None for that of none.
     """
 
     def __init__(
-        self, density: Density, latents: Tensor, every: float = 0.05, labels: Tensor | None = None
+        self,
+        density: Density,
+        latents: Tensor,
+        every: float = 0.05,
+        labels: Tensor | None = None,
+        heldout: Tensor | None = None,
     ) -> None:
         super().__init__(every)
         self.density = density
         self.latents = latents
         self.labels = labels
+        self.heldout = heldout
 
     def logs(self, module: LightningModule) -> set[str]:
-        return {names.MODES_COVERED, names.MODES_HIGH_QUALITY, names.MODES_KL}
+        covered = {names.MODES_COVERED, names.MODES_HIGH_QUALITY, names.MODES_KL}
+        dropped = {names.MODES_DROPPED_MASS, names.MODES_DROPPED_MASS_SE}
+        exact = self.heldout is not None and hasattr(_scored_generator(module), "log_density")
+        return (covered if isinstance(self.density, Modal) else set()) | (dropped if exact else set())
 
     def measure(self, trainer: Trainer, module: LightningModule) -> Metrics:
-        labels = None if self.labels is None else self.labels.to(module.device)
-        samples = generate(module, self.latents.to(module.device), labels)
-        return modes(samples, self.density.modes.to(samples.device), self.density.std)
+        found: dict[str, float] = {}
+        if isinstance(self.density, Modal):
+            labels = None if self.labels is None else self.labels.to(module.device)
+            samples = generate(module, self.latents.to(module.device), labels)
+            found |= modes(samples, self.density.modes.to(samples.device), self.density.std)
+        generator = _scored_generator(module)
+        if self.heldout is not None and hasattr(generator, "log_density"):
+            x = self.heldout.to(module.device)
+            with torch.no_grad(), evaluating(generator):
+                log_p = generator.log_density(x)  # type: ignore[operator]
+                found |= dropped_mass(self.density.log_prob(x.double()), log_p)
+        return found
+
+
+def _scored_generator(module: LightningModule) -> nn.Module:
+    generator = getattr(module, "scored_generator", module.generator)
+    assert isinstance(generator, nn.Module)
+    return generator

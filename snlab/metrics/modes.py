@@ -1,8 +1,8 @@
-"""How well samples cover the modes of a mixture of equally likely isotropic Gaussians.
+"""What of the data a generator leaves out: by the modes of a mixture, and by the densities of both.
 
-The protocol of VEEGAN (Srivastava et al. 2017) for the ring and the grid, there in two dimensions: a sample
-is of high quality within 3 standard deviations of the nearest centre, and a mode is covered where at least
-one such sample has it as its nearest.
+``modes`` is the protocol of VEEGAN (Srivastava et al. 2017) for the ring and the grid, there in two
+dimensions: a sample is of high quality within 3 standard deviations of the nearest centre, and a mode is
+covered where at least one such sample has it as its nearest.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ def modes(samples: Tensor, centres: Tensor, std: float) -> dict[str, float]:
     A sample that is not finite is not of high quality. ValueError where shapes don't fit or std is not > 0.
     """
     if samples.ndim != 2 or centres.ndim != 2 or samples.shape[1] != centres.shape[1] or not len(samples):
-        raise ValueError(
-            f"samples (n, d) and centres (K, d) wanted, not {tuple(samples.shape)} and {tuple(centres.shape)}"
-        )
+        raise ValueError(f"samples (n, d) and centres (K, d) wanted, not {_shapes(samples, centres)}")
     if not std > 0:
         raise ValueError(f"std must be positive, not {std}")
     distances = (
@@ -60,3 +58,40 @@ def modes(samples: Tensor, centres: Tensor, std: float) -> dict[str, float]:
         names.MODES_HIGH_QUALITY: good.double().mean().item(),
         names.MODES_KL: torch.special.xlogy(share, share * len(centres)).sum().item(),
     }
+
+
+DROPPED = math.log(100)  # p_G is below a hundredth of q_data
+
+
+def dropped_mass(log_q: Tensor, log_p: Tensor) -> dict[str, float]:
+    """The share of the data's mass where the generator puts less than a hundredth of it.
+
+    - ``modes/dropped_mass``: the share of the data's samples with log q - log p above log 100;
+    - ``modes/dropped_mass_se``: its standard error, the binomial one of (k + 1) / (n + 2), which is above 0
+      for k = 0 and k = n of the n samples, too.
+
+    A share of 0 is no proof of a good generator: one that spreads widely drops nothing. Both are not a number
+    where a log density is NaN, or both are infinite; where log p alone is minus infinity, all is dropped.
+
+    Args:
+        log_q: log density of the data (nats) at its own samples, (n,).
+        log_p: that of the generator, at the same samples, (n,).
+
+    Raises:
+        ValueError: where they differ in number, or there is none.
+    """
+    if log_q.ndim != 1 or log_q.shape != log_p.shape or not len(log_q):
+        raise ValueError(f"log densities (n,) of the same samples wanted, not {_shapes(log_q, log_p)}")
+    ratio = log_q.double() - log_p.double()
+    if ratio.isnan().any():
+        return dict.fromkeys((names.MODES_DROPPED_MASS, names.MODES_DROPPED_MASS_SE), math.nan)
+    n, dropped = len(ratio), int((ratio > DROPPED).sum())
+    shrunk = (dropped + 1) / (n + 2)
+    return {
+        names.MODES_DROPPED_MASS: dropped / n,
+        names.MODES_DROPPED_MASS_SE: math.sqrt(shrunk * (1 - shrunk) / n),
+    }
+
+
+def _shapes(*tensors: Tensor) -> str:
+    return " and ".join(str(tuple(tensor.shape)) for tensor in tensors)

@@ -14,7 +14,7 @@ class Network(ABC):
     """Makes a generator and a discriminator for samples of a given shape, (C, H, W) or (d,)."""
 
     latent_dim: int
-    """Size of the generator's input, standard normal."""
+    """Size of the generator's input, standard normal; known at the latest when a generator is made."""
 
     conditional: bool = False
     """Whether both networks take labels beside their input, int64 (B,) from 0 to ``classes`` - 1."""

@@ -20,7 +20,7 @@ from snlab.callbacks.sigma import Sigma
 from snlab.callbacks.throughput import Throughput
 from snlab.core.errors import UserError, nearest
 from snlab.core.random_streams import stream_seed
-from snlab.data import DataSet
+from snlab.data import DataSet, Modal
 from snlab.gan import GAN
 from snlab.metrics.embedded import embedded_extractor
 from snlab.metrics.extractors import Extractor, inception_extractor
@@ -33,7 +33,7 @@ class MeasureOptions:
 
     Args:
         every: losses, σ, Lipschitz and density-ratio diagnostics, throughput.
-        fidelity_every: Fréchet and kernel distance, precision, recall; modes of mixtures.
+        fidelity_every: Fréchet and kernel distance, precision, recall; modes, where the density is known.
         samples_every: samples from fixed latents.
         probe_size: fixed samples of each kind at which the discriminator is probed.
         fidelity: the feature extractor; ``auto`` is the embedded one, for images with labels.
@@ -68,7 +68,7 @@ def measurements(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int)
         Samples(
             probe,
             every=options.samples_every,
-            modes=None if dataset.density is None else dataset.density.modes,
+            modes=dataset.density.modes if isinstance(dataset.density, Modal) else None,
             classes=gan.classes,
         ),
         Throughput(options.every),  # last: it counts the seconds of the others
@@ -107,10 +107,11 @@ def _check(options: MeasureOptions, dataset: DataSet) -> None:
 
 
 def _quality(options: MeasureOptions, gan: GAN, dataset: DataSet, seed: int) -> list[Measurement]:
-    """What tells the quality of samples: a Fréchet distance of images, the modes of a mixture."""
+    """What tells the quality of samples: a Fréchet distance of images, what is reached of a known density."""
     if dataset.density is not None:
         latents, labels = drawn(gan, dataset, MODE_SAMPLES, seed)
-        return [Modes(dataset.density, latents, options.fidelity_every, labels)]
+        heldout = dataset.scale(dataset.heldout[:MODE_SAMPLES])
+        return [Modes(dataset.density, latents, options.fidelity_every, labels, heldout)]
     if options.fidelity == "none" or dataset.train.ndim != 4:
         return []
     found = _extractor(options, dataset)

@@ -78,6 +78,7 @@ def _modes() -> Iterator[Measure]:
         (names.MODES_COVERED, "modes covered", "", "modes with a sample within 3 std", 1, False),
         (names.MODES_HIGH_QUALITY, "high quality", "", "share of samples within 3 std of a mode", 1, False),
         (names.MODES_KL, "modes KL", "nats", "from the true shares of the modes", -1, True),
+        (names.MODES_DROPPED_MASS, "dropped mass", "", "of the data, where p is below q / 100", -1, True),
     ]
     for name, header, unit, text, better, detail in scores:
         yield Measure(Column(name, header, unit, text, SAMPLES, "mean", detail), _final(name), better)
