@@ -44,9 +44,11 @@ class DigitsMixture(Distribution):
         return each.logsumexp(0).to(x.dtype)
 
     def forward(self, z: Tensor) -> Tensor:
-        digit = self.kinds(z)
-        noise = torch.einsum("nij,nj->ni", self.factors.to(z)[digit], z[:, 1:])
-        return self.means.to(z)[digit] + noise
+        digit, rest = self.kinds(z), z[:, 1:]
+        x = torch.zeros_like(rest)
+        for k, (mean, factor) in enumerate(zip(self.means.to(z), self.factors.to(z), strict=True)):
+            x = torch.where((digit == k)[:, None], mean + rest @ factor.T, x)  # no factor is copied n times
+        return x
 
     def kinds(self, z: Tensor) -> Tensor:
         return chosen(z[:, 0], self.shares)

@@ -92,7 +92,7 @@ class Sphere(Manifold):
 
 
 TURNS = (0.75, 2.25)  # of the roll's spiral, from the inside out: 1.5 π to 4.5 π, as is usual
-CHORDS = 240  # that the spiral is made of; none is further than 3e-4 from the arc that it stands for
+CHORDS = 240  # that the spiral is made of; none is further than 2e-4 from the arc that it stands for
 
 
 class SwissRoll(Manifold):

@@ -7,6 +7,7 @@ from snlab.networks.flow import Flow, RealNVP
 from snlab.networks.mlp import MLP
 from snlab.networks.network import NETWORKS, Network
 from snlab.networks.resnet import ResNet
+from snlab.networks.spline_flow import SplineFlow, SplineGenerator
 from snlab.networks.standard_cnn import StandardCNN
 
 __all__ = [
@@ -18,5 +19,7 @@ __all__ = [
     "Network",
     "RealNVP",
     "ResNet",
+    "SplineFlow",
+    "SplineGenerator",
     "StandardCNN",
 ]

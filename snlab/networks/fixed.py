@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import math
 
+import torch
 from torch import Tensor, nn
 
 from snlab.core.checks import check_number, check_positive
 from snlab.core.errors import UserError
 from snlab.core.registry import Spec, parse
 from snlab.distributions import DISTRIBUTIONS, Distribution, Moved
-from snlab.networks.network import NETWORKS, Network, unfit
+from snlab.networks.network import NETWORKS, Network, opponent, unfit
 
 
 @NETWORKS.register("fixed")
@@ -29,7 +30,7 @@ class Fixed(Network):
         discriminator: the network whose discriminator is trained, with its options.
 
     Raises:
-        ValueError: for a number out of its range.
+        ValueError: for a number out of its range, or a discriminator that wants labels.
     """
 
     def __init__(
@@ -44,9 +45,7 @@ class Fixed(Network):
         self.distribution = distribution
         self.shift = float(shift)
         self.scale = float(scale)
-        self.judge = NETWORKS.build(discriminator)
-        if self.judge.conditional:
-            raise ValueError(f"discriminator={discriminator} wants labels, and a fixed generator takes none")
+        self.other = opponent("fixed", discriminator)
         _spec(distribution)  # a misspelt one is told before the data is known
 
     def generator(self, sample_shape: tuple[int, ...]) -> FixedGenerator:
@@ -65,7 +64,7 @@ class Fixed(Network):
 
     def discriminator(self, sample_shape: tuple[int, ...]) -> nn.Module:
         """A new discriminator of the other network, (B, *sample_shape) -> logits (B,)."""
-        return self.judge.discriminator(sample_shape)
+        return self.other.discriminator(sample_shape)
 
 
 class FixedGenerator(nn.Module):
@@ -77,7 +76,8 @@ class FixedGenerator(nn.Module):
         self.sample_shape = sample_shape
 
     def forward(self, z: Tensor) -> Tensor:
-        samples: Tensor = self.distribution(z)
+        with torch.autocast(z.device.type, enabled=False):  # its density is that of samples in full precision
+            samples: Tensor = self.distribution(z)
         return samples.view(-1, *self.sample_shape)
 
     def log_density(self, x: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from snlab.core.checks import check_whole
-from snlab.networks.mlp import dense, discriminator, vector
-from snlab.networks.network import NETWORKS, Network, unfit
+from snlab.networks.mlp import dense, vector
+from snlab.networks.network import NETWORKS, Network, opponent, unfit
 
 # Of one coupling, either way. It keeps the inverse as exact as the forward pass, and log p_G of a point that
 # the flow hardly reaches a number of tens: with 2.0 it was one of ten thousands, which drowned all others.
@@ -19,24 +19,28 @@ LARGEST_LOG_SCALE = 0.5
 
 @NETWORKS.register("flow")
 class Flow(Network):
-    """A RealNVP, whose density is exact, against mlp's discriminator; for vectors (Dinh et al. 2017).
+    """A RealNVP, whose density is exact; for vectors (Dinh et al. 2017).
 
     Args:
         width: units of each of a coupling's two hidden layers.
         couplings: how many affine couplings.
         latent_dim: size of the latent, which in a flow is that of the data.
+        discriminator: the network whose discriminator it is trained against, with its options.
 
     Raises:
-        ValueError: for one that is not a whole number, or too small.
+        ValueError: for a number that is not whole, or too small, or a discriminator that wants labels.
     """
 
-    def __init__(self, width: int = 64, couplings: int = 8, latent_dim: int = 2) -> None:
+    def __init__(
+        self, width: int = 64, couplings: int = 8, latent_dim: int = 2, *, discriminator: str = "mlp"
+    ) -> None:
         check_whole("width", width, least=1)
         check_whole("couplings", couplings, least=2)  # one would leave half of the latent as it is
         check_whole("latent_dim", latent_dim, least=2)
         self.width = width
         self.couplings = couplings
         self.latent_dim = latent_dim
+        self.other = opponent("flow", discriminator)
 
     def generator(self, sample_shape: tuple[int, ...]) -> RealNVP:
         """A new flow, latents (B, d) -> (B, d)."""
@@ -47,7 +51,7 @@ class Flow(Network):
 
     def discriminator(self, sample_shape: tuple[int, ...]) -> nn.Module:
         """A new discriminator, (B, d) -> logits (B,)."""
-        return discriminator(vector("flow", sample_shape), width=128, depth=3)
+        return self.other.discriminator(sample_shape)
 
 
 class RealNVP(nn.Module):

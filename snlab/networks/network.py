@@ -46,6 +46,20 @@ class Network(ABC):
 NETWORKS: Registry[Network] = Registry("network", Network)
 
 
+def opponent(network: str, discriminator: str) -> Network:
+    """The network, by name, whose discriminator a generator of known density is trained against.
+
+    Raises:
+        ValueError: for one that wants labels, which such a generator is not given.
+    """
+    found = NETWORKS.build(discriminator)
+    if found.conditional:
+        raise ValueError(
+            f"discriminator={discriminator} wants labels, and the generator of {network} has none"
+        )
+    return found
+
+
 def unfit(network: str, sample_shape: tuple[int, ...], takes: str) -> UserError:
     """The error of a network that has nothing for samples of a shape.
 

@@ -43,6 +43,8 @@ def test_what_has_no_default_is_required():
         (" rich ( size = 5 , name=two_sided ) ", ("rich", 5, "two_sided", False, None)),
         ("rich(size=0, flag=true, least=-1e-3)", ("rich", 0, "x", True, -0.001)),
         ("rich(flag=True, least=none, name='a b')", ("rich", 3, "a b", True, None)),
+        ("rich(name=inner( size = 2, kind=ring))", ("rich", 3, "inner(kind=ring, size=2)", False, None)),
+        ("rich(name='inner(size=2)')", ("rich", 3, "inner(size=2)", False, None)),
     ],
 )
 def test_builds_what_is_written(text, built):

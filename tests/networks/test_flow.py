@@ -30,6 +30,17 @@ def test_the_inverse_is_exact(dim: int) -> None:
     torch.testing.assert_close(back, z, rtol=1e-9, atol=1e-9)
 
 
+def test_a_round_trip_of_512_entries_in_float32_is_within_1e_3() -> None:
+    flow = bent(512).float()
+    z = torch.randn(50, 512)
+    with torch.no_grad():
+        x = flow(z)
+        assert (x - z).abs().mean() > 0.3
+        assert (flow.inverse(x)[0] - z).abs().max() < 1e-3
+        expected = flow.double().log_density(x.double())
+        torch.testing.assert_close(flow.float().log_density(x).double(), expected, rtol=1e-4, atol=1e-2)
+
+
 @pytest.mark.parametrize("dim", [2, 3, 7])
 def test_the_density_is_the_change_of_variables(dim: int) -> None:
     flow = bent(dim)
@@ -113,6 +124,16 @@ def test_likelihood_training_finds_a_gaussian() -> None:
 def test_the_discriminator_is_mlps() -> None:
     assert str(Flow().discriminator((2,))) == str(MLP().discriminator((2,)))
     assert Flow().discriminator((2,))(torch.randn(4, 2)).shape == (4,)
+    small = NETWORKS.build("flow(discriminator=mlp(width=8, depth=1))").discriminator((2,))
+    assert str(small) == str(MLP(width=8, depth=1).discriminator((2,)))
+
+
+def test_a_discriminator_of_mlp_s_is_no_part_of_what_a_run_is_called_by() -> None:
+    was = "flow(couplings=8, latent_dim=2, width=64)"
+    assert NETWORKS.canonical("flow") == NETWORKS.canonical("flow(discriminator=mlp)") == was
+    other = "flow(couplings=8, discriminator='mlp(width=8)', latent_dim=2, width=64)"
+    assert NETWORKS.canonical("flow(discriminator=mlp(width=8))") == other
+    assert NETWORKS.canonical(other) == other
 
 
 def test_another_dimension_than_the_latents_is_refused() -> None:
