@@ -24,7 +24,7 @@ def gaussian(
     a stream each: the number of the ones changes nothing in the others.
 
     Args:
-        dim: of a sample, at least 1.
+        dim: of a sample, at least 2.
         std: standard deviation in each direction.
         size: how many training samples, at least 4.
         heldout: how many are held out, at least 4.
@@ -50,7 +50,7 @@ def line(
     It lies on the first axis about the origin; a sample is a uniform point of it and Gaussian noise.
 
     Args:
-        dim: of a sample, 1 to 512.
+        dim: of a sample, 2 to 512.
         epsilon: the noise's standard deviation, in every direction.
         length: of the segment.
         size: how many training samples, at least 4.
@@ -98,8 +98,8 @@ def swiss_roll(
 ) -> DataSet:
     """A Swiss roll in d dimensions with noise about it, of known density.
 
-    A spiral of outer radius 1 in the first and third direction, of ``distributions.manifold.CHORDS`` straight
-    chords, -1 to 1 wide in the second; a sample is a uniform point of it and Gaussian noise.
+    A spiral of outer radius 1 in the first two directions, of ``distributions.manifold.CHORDS`` straight
+    chords, -1 to 1 wide in the third; a sample is a uniform point of it and Gaussian noise.
 
     Args:
         dim: of a sample, 3 to 512.
@@ -147,6 +147,7 @@ def _drawn(
     shape: tuple[int, ...] | None = None,
     classes: int = 0,
 ) -> DataSet:
+    check_whole("dim", density.dim, least=2)  # which is the least that is drawn as a map
     check_whole("size", size, least=4)
     check_whole("heldout", heldout, least=4)
     check_whole("seed", seed, least=0)

@@ -56,7 +56,7 @@ class DigitsMixture(Distribution):
 
 @DISTRIBUTIONS.register("digits_mixture")
 def digits_mixture(epsilon: float = 0.1) -> DigitsMixture:
-    """A Gaussian for each digit of 8 x 8 pixels, with noise of ``epsilon`` in each, as vectors of 64.
+    """A Gaussian for each digit of 8 x 8 pixels, with noise of epsilon in each, as vectors of 64.
 
     Fitted to all 1,797 images of :func:`sklearn.datasets.load_digits`, scaled to [-1, 1].
     """

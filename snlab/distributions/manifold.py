@@ -96,7 +96,7 @@ CHORDS = 240  # that the spiral is made of; none is further than 2e-4 from the a
 
 
 class SwissRoll(Manifold):
-    """A spiral of outer radius 1 in the first and third direction, -1 to 1 wide in the second.
+    """A spiral of outer radius 1 in the first two directions, -1 to 1 wide in the third.
 
     The spiral is a chain of ``CHORDS`` straight chords, so that the density is exact for any noise, near and
     far; a sample is as likely on one piece of it as on any other of the same area.
@@ -121,19 +121,19 @@ class SwissRoll(Manifold):
         chord = torch.searchsorted(ends[:-1].contiguous(), place.contiguous(), right=True)
         part = 1 - (ends[chord] - place) / lengths[chord]
         spiral = self.starts.to(z)[chord] + part[:, None] * self.chords.to(z)[chord]
-        return torch.stack((spiral[:, 0], 2 * across - 1, spiral[:, 1]), 1)
+        return torch.cat((spiral, 2 * across[:, None] - 1), 1)
 
     def inner_log_prob(self, y: Tensor) -> Tensor:
         starts, chords = self.starts.to(y), self.chords.to(y)  # (M, 2)
         lengths = chords.norm(dim=1)
         along = chords / lengths[:, None]
         across = torch.stack((-along[:, 1], along[:, 0]), 1)
-        from_start = y[:, None, ::2] - starts  # (n, M, 2)
+        from_start = y[:, None, :2] - starts  # (n, M, 2)
         on = (from_start * along).sum(2) - lengths / 2  # (n, M), from the chord's middle
         off = (from_start * across).sum(2)
         each = log_interval(on, lengths, self.epsilon) + log_normal(off[..., None], self.epsilon)
         spiral = (each + (lengths / lengths.sum()).log()).logsumexp(1)
-        return spiral + log_interval(y[:, 1], 2.0, self.epsilon)
+        return spiral + log_interval(y[:, 2], 2.0, self.epsilon)
 
 
 # ---- their names ----------------------------------------------------------------------------------------

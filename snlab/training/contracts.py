@@ -72,12 +72,12 @@ def check_network(network: Network, who: str, sample_shape: tuple[int, ...], cla
     The generator's samples are float32 (B, *sample_shape), finite, images in [-1, 1]; the discriminator's
     logits float32 (B,), finite. With labels, of ``classes`` classes, where it is conditional.
     """
-    latent_dim = getattr(network, "latent_dim", None)
-    if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
-        raise UserError(f"{who}: latent_dim is {latent_dim!r}; a whole number of at least 1 is wanted")
     with _aside():
         network = _copied(network)
         generator = _module(who, "generator", network.generator, sample_shape)
+        latent_dim = getattr(network, "latent_dim", None)  # known from now on, if not before
+        if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
+            raise UserError(f"{who}: latent_dim is {latent_dim!r}; a whole number of at least 1 is wanted")
         discriminator = _module(who, "discriminator", network.discriminator, sample_shape)
         latents, real = torch.randn(BATCH, latent_dim), _samples(sample_shape)
         labels = torch.arange(BATCH) % classes if network.conditional else None

@@ -72,8 +72,8 @@ def test_noise_is_all_that_leaves_the_manifold() -> None:
     assert off.std().item() == pytest.approx(epsilon, rel=0.03)
     assert (sphere[:, :3].mean(0).abs() < 5 / math.sqrt(3 * n)).all()
     roll = DATASETS.build("swiss_roll(epsilon=0.001)").train.double()
-    norm = roll[:, ::2].norm(dim=1)
-    angle = torch.atan2(roll[:, 2], roll[:, 0])
+    norm = roll[:, :2].norm(dim=1)
+    angle = torch.atan2(roll[:, 1], roll[:, 0])
     turns = norm * 2.25 - angle / (2 * math.pi)  # of an Archimedean spiral a whole number
     assert (turns - turns.round()).abs().max() < 0.02
 
@@ -106,6 +106,7 @@ def test_only_round_modes_have_centres() -> None:
     ("name", "message"),
     [
         ("line(dim=0)", "dim wants a whole number from 1 to 512, got 0"),
+        ("line(dim=1)", "dim wants a whole number of at least 2, got 1"),
         ("sphere(dim=2)", "dim wants a whole number from 3 to 512, got 2"),
         ("sphere(intrinsic=3)", "intrinsic wants a whole number from 1 to 2, got 3"),
         ("swiss_roll(dim=513)", "dim wants a whole number from 3 to 512, got 513"),

@@ -56,10 +56,10 @@ def test_in_two_dimensions_they_integrate_to_1(name: str) -> None:
 def test_the_roll_integrates_to_1() -> None:
     density = DISTRIBUTIONS.build("swiss_roll(epsilon=0.1)")
     x, z = torch.cartesian_prod(*[torch.linspace(-1.6, 1.6, 65, dtype=torch.float64)] * 2).unbind(1)
-    middle = torch.stack((x, torch.zeros_like(x), z), 1)
+    middle = torch.stack((x, z, torch.zeros_like(x)), 1)
     mass = density.log_prob(middle).exp().sum() * 0.05**2
-    across, _ = integrate.quad(lambda y: value(density, 0.0, y, 0.3), -2, 2, points=[-1, 1])
-    middle_value = value(density, 0.0, 0.0, 0.3)  # of a product of two
+    across, _ = integrate.quad(lambda y: value(density, 0.0, 0.3, y), -2, 2, points=[-1, 1])
+    middle_value = value(density, 0.0, 0.3, 0.0)  # of a product of two
     assert mass.item() * across / middle_value == pytest.approx(1, abs=1e-6)
 
 
@@ -124,7 +124,7 @@ def test_a_roll_is_the_integral_over_it(epsilon: float) -> None:
         expected = math.log(spiral) - nearest / (2 * epsilon**2) - math.log(2 * math.pi * epsilon**2)
         width = stats.norm(y, epsilon).cdf(1) - stats.norm(y, epsilon).cdf(-1)
         expected += math.log(width / 2)
-        found = density.log_prob(torch.tensor([[x, y, z]], dtype=torch.float64)).item()
+        found = density.log_prob(torch.tensor([[x, z, y]], dtype=torch.float64)).item()
         moved = 2 * math.sqrt(nearest) * 3e-4 / (2 * epsilon**2)  # by as much as a chord is beside its arc
         assert abs(found - expected) < 1e-4 + moved
 
@@ -140,7 +140,7 @@ def test_the_roll_is_the_sum_of_its_chords_by_quadrature() -> None:
         away = (places - torch.tensor([x, z], dtype=torch.float64)).square().sum(2)
         spiral = (share * (-away / (2 * 0.05**2)).exp()).sum() / (2 * math.pi * 0.05**2)
         width = stats.norm(0.95, 0.05).cdf(1) - stats.norm(0.95, 0.05).cdf(-1)
-        assert value(density, x, 0.95, z) == pytest.approx(spiral.item() * width / 2, rel=1e-6)
+        assert value(density, x, z, 0.95) == pytest.approx(spiral.item() * width / 2, rel=1e-6)
 
 
 def test_the_digits_are_scipys_mixture_of_their_moments() -> None:
