@@ -8,9 +8,11 @@ function, of spheres by Bessel functions. The logarithm is taken before anything
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from snlab.core.checks import check_positive, check_whole
 from snlab.distributions.distribution import DISTRIBUTIONS, Distribution, uniform
@@ -172,10 +174,32 @@ def log_interval(x: Tensor, length: Tensor | float, std: float) -> Tensor:
     """Log density at x of a uniform number in ±length / 2 and normal noise of ``std``; in the shape of x."""
     far = x.abs()  # the density is even; from this side both terms are small, and neither is lost
     upper, lower = (length / 2 - far) / std, (-length / 2 - far) / std
-    log_upper = torch.special.log_ndtr(upper)
-    share = torch.special.log_ndtr(lower) - log_upper  # of what is beyond, below 0
+    log_upper = log_normal_cdf(upper)
+    share = log_normal_cdf(lower) - log_upper  # log of what is beyond, as a share
+    # φ / Φ is above -u everywhere, so the share is below this; far out rounding leaves no other trace of it.
+    share = torch.minimum(share, -(length / std) * (-upper).clamp(min=0))
     log_length = length.log() if isinstance(length, Tensor) else math.log(length)
     return log_upper + (-torch.expm1(share)).log() - log_length
+
+
+class LogNormalCDF(torch.autograd.Function):
+    """log Φ(u), whose gradient φ / Φ torch's own ``log_ndtr`` loses below some -10^3: it becomes infinite."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor) -> Tensor:
+        ctx.save_for_backward(u)
+        return torch.special.log_ndtr(u)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (u,) = ctx.saved_tensors
+        return gradient * math.sqrt(2 / math.pi) / torch.special.erfcx(-u / math.sqrt(2))
+
+
+def log_normal_cdf(u: Tensor) -> Tensor:
+    """Log of the standard normal distribution function, in the shape of u; once differentiable."""
+    return cast(Tensor, LogNormalCDF.apply(u))
 
 
 def log_sinhc_scaled(kappa: Tensor) -> Tensor:

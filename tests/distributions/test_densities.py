@@ -12,6 +12,7 @@ from torch import Tensor
 
 from snlab.distributions import DISTRIBUTIONS, Distribution, Moved
 from snlab.distributions.distribution import chosen
+from snlab.distributions.manifold import log_normal_cdf
 
 EACH = [
     *("gaussian(dim=1)", "gaussian(dim=7, std=0.3)", "mixture(kind=ring)", "mixture(kind=grid, modes=100)"),
@@ -196,7 +197,7 @@ def test_it_has_a_gradient(density: Distribution) -> None:
 
 
 def test_far_out_it_is_finite_and_so_is_its_gradient(density: Distribution) -> None:
-    for size in (1e2, 1e5):
+    for size in (1e2, 1e5, 1e30):  # and about as far as float32 goes
         direction = torch.randn(4, density.dim, generator=torch.Generator().manual_seed(4)).double()
         x = torch.cat((size * direction, torch.zeros(1, density.dim).double())).requires_grad_()
         log_density = density.log_prob(x)
@@ -204,6 +205,7 @@ def test_far_out_it_is_finite_and_so_is_its_gradient(density: Distribution) -> N
         assert log_density.isfinite().all()
         assert gradient.isfinite().all()
         assert (log_density[:4] < -1e2).all()
+        assert ((gradient * x)[:4].sum(1) < 0).all()  # it points back
 
 
 def test_float32_is_that_of_float64(density: Distribution) -> None:
@@ -257,3 +259,15 @@ def test_the_roll_s_chords_are_close_to_its_arcs() -> None:
     for i, middle in enumerate(middles):  # 2,000 points of the curve a chord
         near = curve[2000 * i + 900 : 2000 * i + 1100]
         assert (near - middle).norm(dim=1).min() < 2e-4
+
+
+def test_the_normal_distribution_function_s_slope_is_right_far_out() -> None:
+    u = torch.tensor([-1e30, -1e8, -1e4, -300.0, -5.0, -0.3, 0.0, 2.0, 50.0], dtype=torch.float64)
+    u.requires_grad_()
+    value = log_normal_cdf(u)
+    (slope,) = torch.autograd.grad(value.sum(), u)
+    np.testing.assert_allclose(value.detach().numpy(), special.log_ndtr(u.detach().numpy()), rtol=1e-12)
+    x = u.detach().numpy()
+    far, near = x[:4], x[4:]
+    np.testing.assert_allclose(slope[:4].numpy(), -far - 1 / far, rtol=1e-8)  # and 2 / u³ less
+    np.testing.assert_allclose(slope[4:].numpy(), stats.norm.pdf(near) / stats.norm.cdf(near), rtol=1e-10)

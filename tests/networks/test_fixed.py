@@ -8,8 +8,11 @@ import pytest
 import torch
 from scipy import stats
 
+from snlab.callbacks.fidelity import Modes
 from snlab.core.errors import UserError
 from snlab.networks import MLP, NETWORKS, FixedGenerator
+from snlab.training.build import build_data, build_gan
+from snlab.training.measurements import MeasureOptions, measurements
 from tests.comparing import assert_same, last_checkpoint, rows, whole_and_resumed
 
 
@@ -109,6 +112,31 @@ def test_a_mistake_is_told_in_one_line(options: str, shape: tuple[int, ...], mes
         NETWORKS.build(f"fixed({options})").generator(shape)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "network", "wanted"),
+    [
+        ("line(size=80, heldout=20)", "fixed(distribution=line, shift=1)", 2),  # no modes
+        ("gaussian(size=80, heldout=20)", "fixed(shift=1)", 5),
+        ("gaussian(size=80, heldout=20)", "flow(width=4, couplings=2)", 5),
+        ("gaussian(size=80, heldout=20)", "mlp(width=4)", 3),  # of no known density
+        ("digits_mixture(images=true, size=80, heldout=20)", "fixed(distribution=digits_mixture, "
+         "discriminator=standard_cnn(width=0.1))", 2),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_what_of_the_data_is_reached_is_measured(
+    dataset: str, network: str, wanted: int, ema_decay: float | None
+) -> None:
+    data = build_data(dataset).dataset
+    gan = build_gan(list(data.sample_shape), network=network, ema_decay=ema_decay)
+    with pytest.warns(UserWarning, match="probe_size"):
+        (modes,) = (m for m in measurements(MeasureOptions(), gan, data, 0) if isinstance(m, Modes))
+    found = modes.measure(None, gan)  # type: ignore[arg-type]
+    assert found.keys() == modes.logs(gan)
+    assert len(found) == wanted
+    assert all(math.isfinite(value) for value in found.values() if isinstance(value, float))
 
 
 # ---- in training ----------------------------------------------------------------------------------------
