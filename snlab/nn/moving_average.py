@@ -29,7 +29,8 @@ class MovingAverage(nn.Module):
         """Move the average towards ``module``, which has the layers of the one that was copied."""
         averages, values = ([*m.parameters(), *m.buffers()] for m in (self.module, module))
         floating = [x.is_floating_point() or x.is_complex() for x in averages]
-        torch._foreach_lerp_(_where(floating, averages), _where(floating, values), 1 - self.decay)
+        if any(floating):  # a fixed generator may have nothing to average
+            torch._foreach_lerp_(_where(floating, averages), _where(floating, values), 1 - self.decay)
         for average, value, averaged in zip(averages, values, floating, strict=True):
             if not averaged:
                 average.copy_(value)

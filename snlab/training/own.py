@@ -13,11 +13,14 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from snlab.core.errors import UserError
 from snlab.core.modules import attribute, import_all
-from snlab.core.registry import Registry, path_of
+from snlab.core.registry import Registry, parse, path_of
+from snlab.distributions import DISTRIBUTIONS
+from snlab.networks import NETWORKS
 from snlab.training.build import NAMED
 from snlab.training.sources import digest, sources
 
 IMPORT = "import"  # the option, and its key in a configuration
+INNER: dict[str, Registry[Any]] = {"distribution": DISTRIBUTIONS, "discriminator": NETWORKS}  # of networks
 
 
 def gathered(arguments: Sequence[str]) -> list[str]:
@@ -56,11 +59,20 @@ def own_sources(settings: Mapping[str, Any]) -> dict[str, str]:
     for _, registry, value in _named(settings):
         if isinstance(value, str):
             with suppress(UserError):  # which is told where it is built
-                for _, factory in registry.factories(value):
+                for factory in _factories(registry, value):
                     its = digest(factory)
                     if its is not None:
                         found[path_of(factory)] = its
     return dict(sorted(found.items()))
+
+
+def _factories(registry: Registry[Any], text: str) -> Iterator[Any]:
+    """What every name in ``text`` stands for, and every one in the options that name something themselves."""
+    yield from (factory for _, factory in registry.factories(text))
+    for term in parse(text, registry.kind):
+        for option, inner in INNER.items():
+            if registry is NETWORKS and isinstance(term.options.get(option), str):
+                yield from _factories(inner, term.options[option])
 
 
 def check_class_paths(settings: Mapping[str, Any]) -> None:

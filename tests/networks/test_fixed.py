@@ -168,7 +168,10 @@ def test_it_goes_on_bit_for_bit(fit, tmp_path, monkeypatch) -> None:
     def anew(*options: str):
         return fit(*options, network=False)
 
-    options = (*RUN, "--checkpoint_every", "3", "--model.normalizer", "none")
+    options = (
+        *(*RUN, "--data.dataset", "line", "--checkpoint_every", "3", "--model.ema_decay", "0.9"),
+        *("--model.network", "fixed(distribution=line, shift=0.3, discriminator=mlp(width=16))"),
+    )
     whole, resumed = whole_and_resumed(anew, options, 4, tmp_path, monkeypatch)
     assert_same(last_checkpoint(resumed), last_checkpoint(whole))
     assert rows(resumed) == rows(whole)

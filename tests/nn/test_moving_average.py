@@ -60,3 +60,10 @@ def test_the_checkpoint_of_torchs_own_is_read():
         torch.equal(value, torchs.module.state_dict()[name])
         for name, value in average.module.state_dict().items()
     )
+
+
+def test_of_what_has_nothing_to_average_there_is_an_average_too():
+    module = nn.Identity()
+    average = MovingAverage(module, 0.5)
+    average.update(module)
+    assert average.module(1) == 1

@@ -116,6 +116,29 @@ def test_a_configuration_fed_back_says_where_its_code_has_changed(module, tmp_pa
     assert [w for w in recwarn if f"{name}.Clip has changed" in str(w.message)]
 
 
+DISTRIBUTION = """
+from snlab.distributions import GaussianMixture
+import torch
+
+def two(dim: int = 2, apart: float = 1.0) -> GaussianMixture:
+    return GaussianMixture(torch.stack((torch.zeros(dim), torch.full((dim,), apart))), 0.5)
+"""
+
+
+def test_the_distribution_of_a_fixed_generator_counts_with_its_source(module):
+    name = module(DISTRIBUTION)
+    options = ("--data.dataset=gaussian", f"--model.network=fixed(distribution={name}.two(apart=2))")
+    before = identity_of(*options)
+    cli = FitCLI(options)
+    cli.build()
+    assert cli.settings["sources"].keys() == {f"{name}.two"}
+    assert cli.model.generator.distribution.of.modes[1].tolist() == [2, 2]
+    edited(name)
+    assert identity_of(*options) != before
+    ours = FitCLI(["--data.dataset=gaussian", "--model.network=fixed(discriminator=mlp(width=4))"])
+    assert not ours.settings.get("sources")
+
+
 OWN = """
 from snlab.normalizers import Normalizer
 
