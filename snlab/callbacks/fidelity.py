@@ -106,7 +106,7 @@ class Modes(Measurement):
 
     def logs(self, module: LightningModule) -> set[str]:
         covered = {names.MODES_COVERED, names.MODES_HIGH_QUALITY, names.MODES_KL}
-        dropped = {names.MODES_DROPPED_MASS, names.MODES_DROPPED_MASS_SE}
+        dropped = {names.MODES_DROPPED_MASS, f"{names.MODES_DROPPED_MASS}_{names.STANDARD_ERROR}"}
         exact = self.heldout is not None and hasattr(_scored_generator(module), "log_density")
         return (covered if isinstance(self.density, Modal) else set()) | (dropped if exact else set())
 

@@ -82,8 +82,8 @@ RECALL = "recall"
 MODES_COVERED = "modes/covered"
 MODES_HIGH_QUALITY = "modes/high_quality"
 MODES_KL = "modes/kl"
-MODES_DROPPED_MASS = "modes/dropped_mass"
-MODES_DROPPED_MASS_SE = "modes/dropped_mass_se"
+MODES_DROPPED_MASS = "modes/dropped_mass"  # and with _se
+MODES = (MODES_COVERED, MODES_HIGH_QUALITY, MODES_KL, MODES_DROPPED_MASS)
 
 IMAGES_PER_SECOND = "time/images_per_second"
 GENERATOR_STEPS_PER_SECOND = "time/generator_steps_per_second"

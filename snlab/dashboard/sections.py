@@ -102,7 +102,7 @@ OPTIMA = {
 }
 # Of scores: what is better.
 BETTER = {
-    **dict.fromkeys((names.FID, names.KID, names.MODES_KL), "lower"),
+    **dict.fromkeys((names.FID, names.KID, names.MODES_KL, names.MODES_DROPPED_MASS), "lower"),
     **dict.fromkeys((names.INCEPTION_SCORE, names.PRECISION, names.RECALL), "higher"),
     **dict.fromkeys((names.MODES_COVERED, names.MODES_HIGH_QUALITY), "higher"),
 }
@@ -167,10 +167,7 @@ def _scores(project: Project) -> Section:
         for curve in _each(project, name, f"{name} ({BETTER[name]} is better)")
     ]
     spread = _each(project, names.INCEPTION_SCORE_STD, "inception score, spread over its parts")
-    modes = [
-        _one(name, f"{name} ({BETTER[name]} is better)")
-        for name in (names.MODES_COVERED, names.MODES_HIGH_QUALITY, names.MODES_KL)
-    ]
+    modes = [_one(name, f"{name} ({BETTER[name]} is better)") for name in names.MODES]
     losses = [_one(name) for name in (names.LOSS_DISCRIMINATOR, names.LOSS_GENERATOR, names.LOSS_PENALTY)]
     return Section(
         "Scores",

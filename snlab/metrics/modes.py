@@ -61,6 +61,7 @@ def modes(samples: Tensor, centres: Tensor, std: float) -> dict[str, float]:
 
 
 DROPPED = math.log(100)  # p_G is below a hundredth of q_data
+ERROR = f"{names.MODES_DROPPED_MASS}_{names.STANDARD_ERROR}"
 
 
 def dropped_mass(log_q: Tensor, log_p: Tensor) -> dict[str, float]:
@@ -84,12 +85,12 @@ def dropped_mass(log_q: Tensor, log_p: Tensor) -> dict[str, float]:
         raise ValueError(f"log densities (n,) of the same samples wanted, not {_shapes(log_q, log_p)}")
     ratio = log_q.double() - log_p.double()
     if ratio.isnan().any():
-        return dict.fromkeys((names.MODES_DROPPED_MASS, names.MODES_DROPPED_MASS_SE), math.nan)
+        return dict.fromkeys((names.MODES_DROPPED_MASS, ERROR), math.nan)
     n, dropped = len(ratio), int((ratio > DROPPED).sum())
     shrunk = (dropped + 1) / (n + 2)
     return {
         names.MODES_DROPPED_MASS: dropped / n,
-        names.MODES_DROPPED_MASS_SE: math.sqrt(shrunk * (1 - shrunk) / n),
+        ERROR: math.sqrt(shrunk * (1 - shrunk) / n),
     }
 
 

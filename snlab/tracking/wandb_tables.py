@@ -17,7 +17,7 @@ from snlab.tracking.run_folder import Run
 POINTS = 64  # of a spectrum, evenly by index, the first and the last among them
 SCORES = (
     *(names.FID, names.KID, names.INCEPTION_SCORE, names.PRECISION, names.RECALL),
-    *(names.MODES_COVERED, names.MODES_HIGH_QUALITY, names.MODES_KL),
+    *names.MODES,
 )
 SPECTRUM_COLUMNS = ("run", "normalizer", "layer", "index", "value")
 SCORE_COLUMNS = (

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from snlab.callbacks.probe import Probe
 from snlab.callbacks.ratio import Ratio
 from snlab.core import names
-from snlab.data.mixture import GaussianMixture
 from snlab.diagnostics.stability import WINDOW
+from snlab.distributions import GaussianMixture
 
 ONE = GaussianMixture(torch.tensor([[1.0, 0.0]]), 1.0)
 

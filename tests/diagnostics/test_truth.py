@@ -18,10 +18,10 @@ from scipy.stats import binom, norm
 from torch import Tensor
 
 from snlab.core import names
-from snlab.data.mixture import GaussianMixture
 from snlab.diagnostics.gradient import logit_gradients
 from snlab.diagnostics.ratio import ratio
 from snlab.diagnostics.truth import gradient_truth, truth
+from snlab.distributions import GaussianMixture
 from snlab.networks.mlp import discriminator
 
 C = math.log(99)  # where clipped measures clip

@@ -107,8 +107,8 @@ def test_a_hundred_modes_are_told_apart(mixture: str) -> None:
 
 def dropped(log_q: Tensor, log_p: Tensor) -> tuple[float, float]:
     found = dropped_mass(log_q, log_p)
-    assert set(found) == {names.MODES_DROPPED_MASS, names.MODES_DROPPED_MASS_SE}
-    return found[names.MODES_DROPPED_MASS], found[names.MODES_DROPPED_MASS_SE]
+    assert set(found) == {names.MODES_DROPPED_MASS, f"{names.MODES_DROPPED_MASS}_{names.STANDARD_ERROR}"}
+    return found[names.MODES_DROPPED_MASS], found[f"{names.MODES_DROPPED_MASS}_{names.STANDARD_ERROR}"]
 
 
 def test_a_hundredth_is_the_border() -> None:
