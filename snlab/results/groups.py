@@ -139,7 +139,7 @@ def differences(configs: list[dict[str, Any]]) -> list[str]:
 
 def _differences(configs: list[dict[str, Any]], always: Sequence[str] = ()) -> list[str]:
     """For each configuration, the settings in which they differ, and those that are ``always`` said."""
-    flat = [_flatten(config) for config in configs]
+    flat = [flattened(config) for config in configs]
     # Of a class whose source has changed the groups have one name and setting, and are told apart by a mark.
     named = ("seed_everything", "data.dataset", "model.normalizer", "sources")
     keys = [key for key in sorted(set().union(*flat)) if not key.startswith(named) and computes(key)]
@@ -153,9 +153,11 @@ def _said(value: Any) -> str:
     return f"[{', '.join(map(label, value))}]" if isinstance(value, list) else label(value)
 
 
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A configuration as one mapping, its keys joined by dots; a class with its options stays one value."""
+    """A configuration as one mapping, its keys joined by dots; a class with its options stays one value."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         deeper = isinstance(value, Mapping) and "class_path" not in value
-        flat |= _flatten(value, f"{prefix}{key}.") if deeper else {f"{prefix}{key}": value}
+        flat |= flattened(value, f"{prefix}{key}.") if deeper else {f"{prefix}{key}": value}
     return flat

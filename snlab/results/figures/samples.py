@@ -28,7 +28,7 @@ def samples(runs: Sequence[Run]) -> Figure:
     palette = looks.palette(g.normalizer for row in rows for g in row.groups)
     if not rows:
         raise missing(f"{SAMPLES}/STEP.png or {SAMPLES}/STEP.npy", "no sample")
-    real = [_left([run for g in row.groups for run in g.runs], REAL) for row in rows]
+    real = [left_beside([run for g in row.groups for run in g.runs], REAL) for row in rows]
     counts = [len(row.groups) + (path is not None) for row, path in zip(rows, real, strict=True)]
     lines = [-(-count // COLUMNS) for count in counts]
     figure, bands = page(
@@ -36,8 +36,8 @@ def samples(runs: Sequence[Run]) -> Figure:
     )
     for band, row, original, count in zip(bands, rows, real, lines, strict=True):
         grid = band.subplots(count, COLUMNS if count > 1 else max(len(row.groups) + 1, 3), squeeze=False)
-        modes = _left([run for g in row.groups for run in g.runs], MODES)
-        reach = _reach(row.groups, original)
+        modes = left_beside([run for g in row.groups for run in g.runs], MODES)
+        reach = reach_of(row.groups, original)
         places = iter(grid.flat)
         if original is not None:
             axes = next(places)
@@ -60,26 +60,33 @@ def samples(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def last_sample(run: Run) -> Path | None:
-    """The newest file of samples in a run folder: a PNG grid of images, or an NPY array of points."""
+def sample_files(run: Run) -> list[Path]:
+    """The files of samples in a run folder, by update: PNG grids of images, or NPY arrays of points."""
     folder = run.folder / SAMPLES
     files = [path for path in folder.glob("*.*") if path.suffix in (".png", ".npy") and path.stem.isdigit()]
-    return max(files, key=lambda path: int(path.stem), default=None)
+    return sorted(files, key=lambda path: int(path.stem))
+
+
+def last_sample(run: Run) -> Path | None:
+    """The newest file of samples in a run folder."""
+    return next(reversed(sample_files(run)), None)
 
 
 def shown(g: Group) -> tuple[Run, Path] | None:
     """The last sample of the first seed that finished and left one, else of the first that left any."""
     found = ((run, last_sample(run)) for run in (*g.finished, *g.whole))
-    return next(((run, path) for run, path in found if path is not None and _read(path) is not None), None)
+    return next(
+        ((run, path) for run, path in found if path is not None and read_sample(path) is not None), None
+    )
 
 
-def _left(runs: Sequence[Run], name: str) -> Path | None:
+def left_beside(runs: Sequence[Run], name: str) -> Path | None:
     """The first file that one of the runs left beside its samples under this name."""
     paths = (path for run in runs for path in sorted((run.folder / SAMPLES).glob(f"{name}.*")))
-    return next((path for path in paths if _read(path) is not None), None)
+    return next((path for path in paths if read_sample(path) is not None), None)
 
 
-def _read(path: Path) -> np.ndarray | None:
+def read_sample(path: Path) -> np.ndarray | None:
     """An image, or points (n, d); None where the file is damaged."""
     from matplotlib.image import imread
 
@@ -92,7 +99,7 @@ def _read(path: Path) -> np.ndarray | None:
     return points if points.ndim == 2 and points.shape[1] >= 2 else None
 
 
-def _reach(groups: Sequence[Group], real: Path | None) -> float:
+def reach_of(groups: Sequence[Group], real: Path | None) -> float:
     """Half the side of a square around 0 that holds the real points.
 
     Where they are not known, nearly all points of the better half of the clouds.
@@ -106,12 +113,12 @@ def _reach(groups: Sequence[Group], real: Path | None) -> float:
 
 
 def _points(path: Path) -> np.ndarray:
-    """(n, 2), the first two coordinates of what ``_read`` has found whole."""
+    """(n, 2), the first two coordinates of what ``read_sample`` has found whole."""
     return _whole(path)[:, :2]
 
 
 def _whole(path: Path) -> np.ndarray:
-    found = _read(path)
+    found = read_sample(path)
     assert found is not None
     return found
 

@@ -1,0 +1,82 @@
+"""What the page says of each run: how it ended, on what it ran, and how to repeat it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+
+from snlab.core import names
+from snlab.core.registry import label
+from snlab.results.reading import record
+from snlab.tracking.run_folder import CONFIG, Run
+
+
+def about(run: Run) -> dict[str, Any]:
+    """The run's record in words, its configuration, versions and machine, and the command to repeat it."""
+    row = record(run)
+    versions = run.summary.get("versions")
+    told = {
+        "name": run.folder.name,
+        "folder": str(run.folder),
+        "dataset": run.dataset,
+        "network": label(row["network"] or ""),
+        "loss": label(row["loss"] or ""),
+        "seed": run.seed,
+        "outcome": run.outcome,
+        "reason": str(row["reason"]) if row["reason"] else "",
+        "step": row[names.GENERATOR_STEP],
+        "steps": run.generator_steps,
+        "seconds": row["seconds"] if isinstance(row["seconds"], int | float) else None,
+        "identity": str(row["identity"]),
+        "machine": str(run.summary.get("machine") or ""),
+        "device": str(run.summary.get("device") or ""),
+        "versions": {str(k): str(v) for k, v in versions.items()} if isinstance(versions, Mapping) else {},
+        "command": repeating(run.folder),
+        "config": yaml.dump(run.config, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100),
+    }
+    link = wandb_link(run)
+    return told | ({"wandb": link} if link else {})
+
+
+Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the one in C, where it was built
+
+
+def repeating(folder: Path) -> str:
+    """The command that trains the run of a folder again; the old folder is kept beside the new one."""
+    return shlex.join(["snlab", "fit", "--config", str(folder / CONFIG), "--again"])
+
+
+def wandb_link(run: Run) -> str | None:
+    """Where W&B shows the run, as far as its configuration says; None for a run that was not mirrored there.
+
+    Only where the entity is told: the page's reader may be logged in as another.
+    """
+    options = run.config.get("wandb")
+    if not isinstance(options, Mapping):
+        return None
+    # The client's folder of a run says whether it was mirrored at once: else it is offline-run-...
+    mirrored = options.get("mode") == "online" or any((run.folder / "wandb").glob("run-*"))
+    parts = (options.get("entity"), options.get("project"), run.summary.get("identity"))
+    if not mirrored or not all(isinstance(part, str) and part for part in parts):
+        return None
+    entity, project, identity = (quote(str(part), safe="") for part in parts)
+    return f"https://wandb.ai/{entity}/{project}/runs/{identity}"
+
+
+def environment(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Machines, devices and versions, each with all values that some run has."""
+    found: dict[str, dict[str, None]] = {}
+    for run in runs:
+        versions = run.summary.get("versions")
+        versions = versions if isinstance(versions, Mapping) else {}
+        for name, value in (
+            {key: run.summary.get(key) for key in ("machine", "device")} | dict(versions)
+        ).items():
+            if value is not None:
+                found.setdefault(str(name), {})[str(value)] = None
+    return [{"name": name, "values": list(values)} for name, values in found.items()]
