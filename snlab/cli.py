@@ -254,7 +254,7 @@ def report(options: argparse.Namespace) -> int:
     from snlab.results.reading import collect
     from snlab.results.report import report as write_report
 
-    found = collect(*_roots(options))
+    found = collect(*_roots(options), or_none=True)
     write_report(found.runs, options.out, found.skipped)
     print(options.out)
     return 0

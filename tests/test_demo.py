@@ -83,7 +83,9 @@ def test_the_installed_package_is_the_wheel(snlab):
     )
     assert Path(out.stdout.strip()).parent == snlab.site / "snlab"
     assert (snlab.site / "snlab/py.typed").exists()
-    assert (snlab.site / "snlab/results/report.css").exists()
+    page = snlab.site / "snlab/results/page"
+    assert {"page.html", "page.css", "main.js"} <= {path.name for path in (page / "web").iterdir()}
+    assert {"uPlot.iife.min.js", "uPlot.LICENSE"} <= {path.name for path in (page / "vendor").iterdir()}
 
 
 def test_lists_and_experiments_work_outside_a_checkout(snlab):

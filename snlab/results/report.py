@@ -16,13 +16,14 @@ def report(runs: Sequence[Run], out: str | Path, skipped: Sequence[Skipped] = ()
     write(out, page(runs, skipped))
 
 
-def page(runs: Sequence[Run], skipped: Sequence[Skipped] = (), live: str | None = None) -> str:
+def page(runs: Sequence[Run], skipped: Sequence[Skipped] = (), live: tuple[str, str] | None = None) -> str:
     """The page as HTML; it names what was ``skipped``, and says so where there is no run.
 
     Args:
         runs: any, of one data set or of several.
         skipped: folders that could not be read.
-        live: an address on the server that serves the page. The page asks it every two seconds, and loads
-            itself again when the answer is another than before; its view stays.
+        live: for a page that is served while runs go on, an address on its server, and what that answers
+            as long as the page is the newest. The page asks it every two seconds, and at another answer loads
+            itself again; its view stays.
     """
     return document(content(runs, skipped) | ({"live": live} if live else {}))

@@ -15,7 +15,7 @@ from snlab.tracking.run_folder import Run, Skipped
 
 
 def tables(runs: Sequence[Run], skipped: Sequence[Skipped]) -> list[dict[str, Any]]:
-    """The tables that ``snlab table normalizers`` prints, one a data set, with the numbers behind the cells."""
+    """The tables of ``snlab table normalizers``, one a data set, with the numbers behind the cells."""
     made = make("normalizers", runs, skipped) if runs else []
     return [
         {"dataset": dataset} | _table(table) for dataset, table in zip(by_dataset(runs), made, strict=True)
@@ -48,7 +48,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
 
 
 def differences(groups: Sequence[Group]) -> dict[str, Any]:
-    """Every setting in which groups differ, seeds and what computes nothing apart: its value in each group."""
+    """Every setting in which groups differ, seeds and what computes nothing apart, and its values."""
     flat = [flattened(g.runs[0].config) for g in groups]
     keys = [key for key in dict.fromkeys(key for config in flat for key in config) if _counts(key)]
     differing = [key for key in keys if len({_said(config.get(key)) for config in flat}) > 1]

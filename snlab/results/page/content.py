@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from snlab.results import looks
-from snlab.results.findings import findings
 from snlab.results.figures.style import heading
+from snlab.results.findings import findings
 from snlab.results.groups import Group, by_setting, group
 from snlab.results.page import panels as of
 from snlab.results.page.comparison import differences, normalizers, tables

@@ -1,4 +1,4 @@
-"""The page as one HTML file: a template, a style sheet, scripts and data, and nothing that the data can run."""
+"""The page as one HTML file: a template, style sheets, scripts, and data that nothing can run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import hashlib
 import json
 from pathlib import Path
 from typing import Any
+
+from snlab.tracking.run_folder import finite
 
 HERE = Path(__file__).parent
 LIBRARY = ("vendor/uPlot.iife.min.js",)
@@ -30,7 +32,7 @@ def document(data: Any) -> str:
         "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; connect-src 'self'; "
         f"base-uri 'none'; form-action 'none'; script-src 'sha256-{_digest(script)}'"
     )
-    filled = {"POLICY": policy, "STYLE": style, "DATA": safe_json(data), "SCRIPT": script}
+    filled = {"POLICY": policy, "STYLE": style, "DATA": safe_json(finite(data)), "SCRIPT": script}
     parts = _read("web/page.html").split("%%")
     return "".join(filled[part] if i % 2 else part for i, part in enumerate(parts))
 

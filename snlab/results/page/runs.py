@@ -73,10 +73,9 @@ def environment(runs: Sequence[Run]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, None]] = {}
     for run in runs:
         versions = run.summary.get("versions")
-        versions = versions if isinstance(versions, Mapping) else {}
-        for name, value in (
-            {key: run.summary.get(key) for key in ("machine", "device")} | dict(versions)
-        ).items():
+        told = {key: run.summary.get(key) for key in ("machine", "device")}
+        told |= versions if isinstance(versions, Mapping) else {}
+        for name, value in told.items():
             if value is not None:
                 found.setdefault(str(name), {})[str(value)] = None
     return [{"name": name, "values": list(values)} for name, values in found.items()]

@@ -12,7 +12,7 @@ import numpy as np
 
 from snlab.core.errors import UserError
 from snlab.core.registry import parse
-from snlab.results.figures.samples import last_sample, left_beside, read_sample, reach_of, sample_files
+from snlab.results.figures.samples import last_sample, left_beside, reach_of, read_sample, sample_files
 from snlab.results.figures.samples import shown as shown_of
 from snlab.results.groups import Group
 from snlab.results.page.series import packed
@@ -182,9 +182,10 @@ def _cloud(path: Path, reach: float) -> dict[str, Any] | None:
 
 
 def density(dataset: str, modes: Path, reach: float) -> str | None:
-    """The true density of a mixture's first two coordinates, as a share of its largest, row by row from above.
+    """The true density of a mixture's first two coordinates, as shares of its largest, in 255ths.
 
-    DENSITY cells a side, one byte each, in base64; None for what is no mixture of the package.
+    Row by row from above, DENSITY cells a side, one byte each, in base64; None for what is no mixture of the
+    package.
     """
     std = mixture_std(dataset)
     centres = read_sample(modes)
@@ -194,9 +195,8 @@ def density(dataset: str, modes: Path, reach: float) -> str | None:
     # The density is a product over the coordinates, summed over the modes.
     across, down = (np.exp(-((at[:, None] - c[None]) ** 2) / (2 * std**2)) for c in centres[:, :2].T)
     found = down[::-1] @ across.T
-    return base64.b64encode((255 * found / max(found.max(), 1e-300)).astype(np.uint8).tobytes()).decode(
-        "ascii"
-    )
+    shares = (255 * found / max(found.max(), 1e-300)).astype(np.uint8)
+    return base64.b64encode(shares.tobytes()).decode("ascii")
 
 
 def mixture_std(dataset: str) -> float | None:
@@ -210,5 +210,4 @@ def mixture_std(dataset: str) -> float | None:
     except (UserError, ValueError):
         return None
     std = term.options.get("std", MIXTURE_STD.get(str(term.options.get("kind", "ring"))))
-    known = term.name == "mixture" and isinstance(std, int | float)
-    return float(std) if known and std > 0 else None
+    return float(std) if term.name == "mixture" and isinstance(std, int | float) and std > 0 else None

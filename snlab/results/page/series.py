@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ CLOCK_POINTS = 200
 class Curves:
     """The curves of several runs, and the few different lists of updates that they share.
 
-    A curve of at most ``points`` measurements is given whole. A longer one is cut into buckets of equally many
-    updates, the same for every run; of each stay its last measurement, at its own update, and the lowest and
-    the highest value.
+    A curve of at most ``points`` measurements is given whole. A longer one is cut into buckets of equally
+    many updates, the same for every run; of each stay its last measurement, at its own update, and the lowest
+    and the highest value.
     """
 
     def __init__(self, points: int, updates: int) -> None:

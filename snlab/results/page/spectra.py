@@ -21,7 +21,7 @@ def spectra(comparisons: Sequence[Sequence[Group]], number: dict[int, int]) -> d
     """Of each comparison and layer the squared singular values over the largest, at several updates.
 
     Every finished run's where there is room, else that of each group's first seed. A run's spectra are
-    ``{run, steps, places, values}``: ``values`` are those at ``places`` (counted from 1), update after update.
+    ``{run, steps, places, values}``: the values at ``places`` (counted from 1), update after update.
     """
     everyone = [[run for g in groups for run in g.finished_or_whole] for groups in comparisons]
     first = [[run for g in groups for run in g.finished_or_whole[:1]] for groups in comparisons]
@@ -32,17 +32,15 @@ def spectra(comparisons: Sequence[Sequence[Group]], number: dict[int, int]) -> d
         notes.append("spectra are of the first seed of each normalizer, for want of room")
     steps = int(np.clip(BUDGET // max(one_update, 1), 2, MOST_STEPS))
     found = [{layer: _runs(runs, layer, steps, number) for layer in _layers(runs)} for runs in everyone]
-    longest = max(
-        (len(run.series(_first_name(run))[0]) for runs in everyone for run in runs if _first_name(run)),
-        default=0,
-    )
+    longest = max((_updates(run) for runs in everyone for run in runs), default=0)
     if longest > steps:
         notes.append(f"spectra at {steps} of {longest} updates")
     return {"comparisons": found, "notes": notes}
 
 
-def _first_name(run: Run) -> str:
-    return next(iter(run.names(f"{names.SPECTRUM}/")), "")
+def _updates(run: Run) -> int:
+    """At how many updates spectra were logged."""
+    return max((len(run.series(name)[0]) for name in run.names(f"{names.SPECTRUM}/")), default=0)
 
 
 def _values_at_once(run: Run) -> int:

@@ -169,7 +169,7 @@ function plotted(chart, drawn, width) {
   const font = "11px system-ui, sans-serif";
   const axis = { stroke: paper.soft, font, labelFont: font, ticks: { stroke: paper.line, size: 4 }, grid: { show: false } };
   const plot = new uPlot({
-    width, height: HEIGHT, pxAlign: false, legend: { show: false }, padding: [8, 12, 0, 0],
+    width, height: HEIGHT, pxAlign: false, legend: { show: false }, padding: [8, 20, 0, 0],
     scales: {
       x: { time: false, range: () => zoom ?? xRange(drawn) },
       y: { distr, asinh: 1, range: (u) => yRange(drawn, ...(zoom ? [u.scales.x.min, u.scales.x.max] : [])) },

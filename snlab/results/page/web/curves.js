@@ -66,7 +66,7 @@ function row(id, place, panels, comparison = data.comparisons[place]) {
 
 function curveChart(section, place, panel) {
   const comparison = data.comparisons[place];
-  const id = `${section}.${place}.${panel.name}`;
+  const id = `${section}.${place}.${panel.runs ? panel.title : panel.name}`;
   const runsOf = (group) => shownRuns(group).filter((run) => !panel.runs || panel.runs.includes(run));
   return new Chart({
     id, title: panel.title, row: `${section}.${place}`,

@@ -2,19 +2,18 @@
 
 const ASK = 2000; // milliseconds
 
-function follow(address) {
-  let known = null;
+// Ask `address` until it answers something else than `known`.
+function follow([address, known]) {
   const ask = async () => {
     try {
       const answer = await fetch(address, { cache: "no-store" });
       const now = answer.ok ? await answer.text() : known;
-      if (known !== null && now !== known) {
+      if (now.trim() !== known) {
         view.write();
         sessionStorage.setItem("scroll", String(scrollY));
         location.reload();
         return;
       }
-      known = now;
     } catch {
       // the server has ended: what was shown stays
     }

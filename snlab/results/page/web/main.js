@@ -96,6 +96,7 @@ addEventListener("beforeprint", () => {
   }
   for (const element of document.querySelectorAll(".row")) {
     const comparison = data.comparisons[element.dataset.comparison];
+    if (element.querySelector(".key > .entry")) continue; // lines are layers there
     element.append(h("div", { class: "printed key" }, printedKey(comparison)));
   }
   for (const table of document.querySelectorAll(".comparison")) table.print();

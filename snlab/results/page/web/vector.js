@@ -8,7 +8,7 @@ function vector(drawn, options) {
   const paper = dark ? INK.dark : INK.light;
   const rows = legendRows(legend, width - 20);
   const top = title ? 30 : 12;
-  const box = { left: 58, top, width: width - 58 - 14, height: height - top - 44 };
+  const box = { left: 58, top, width: width - 58 - 20, height: height - top - 44 };
   const full = height + rows.length * 18;
   const [x0, x1] = range ?? xRange(drawn);
   const [y0, y1] = yRange(drawn, x0, x1);
