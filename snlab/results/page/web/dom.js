@@ -38,7 +38,7 @@ function checkbox(label, checked, onchange) {
   return h("label", { class: "check" }, box, h("span", {}, label));
 }
 
-// A button that opens a panel below it; Escape and a click elsewhere close it.
+// A button that opens a panel below it; Escape, a click elsewhere and, of a menu to save from, a choice close it.
 function menu(title, content, attributes = {}) {
   const summary = h("summary", { title: attributes.title }, title);
   const details = h("details", { ...attributes, class: `menu ${attributes.class ?? ""}` }, summary,
@@ -50,6 +50,11 @@ function menu(title, content, attributes = {}) {
       event.stopPropagation();
     }
   });
+  if (attributes.class?.includes("export")) {
+    details.addEventListener("click", (event) => {
+      if (event.target.closest(".popover button")) details.open = false;
+    });
+  }
   return details;
 }
 
