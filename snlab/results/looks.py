@@ -58,7 +58,7 @@ def on_dark(colour: str) -> str:
     """The colour's twin for a dark page: mixed with as little white as gives it the contrast.
 
     >>> on_dark("#E69F00"), on_dark("#332288")
-    ('#E69F00', '#7C71B3')
+    ('#E69F00', '#685BA7')
     """
     own = _channels(colour)
     mixed = own
