@@ -1,15 +1,18 @@
-// ---- one panel on the screen --------------------------------------------------------------------------------
+// ---- one panel on the screen --------------------------------------------------------------------------
 
 const charts = [];
 const HEIGHT = 230;
 
-const onScreen = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    const chart = entry.target.chart;
-    chart.seen = entry.isIntersecting;
-    if (chart.seen && chart.stale) chart.draw();
-  }
-}, { rootMargin: "300px" });
+const onScreen = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      const chart = entry.target.chart;
+      chart.seen = entry.isIntersecting;
+      if (chart.seen && chart.stale) chart.draw();
+    }
+  },
+  { rootMargin: "300px" },
+);
 
 const resized = new ResizeObserver((entries) => {
   for (const entry of entries) entry.target.chart.fit();
@@ -28,17 +31,32 @@ class Chart {
     this.tip = h("div", { class: "tip", "aria-live": "polite" });
     this.empty = h("p", { class: "absent" });
     this.canvas = h("div", {
-      class: "plot", tabindex: 0, role: "group", "aria-label": `${this.title}: figure; arrow keys read values`,
-      onkeydown: (event) => this.key(event), onblur: () => this.leave(),
+      class: "plot",
+      tabindex: 0,
+      role: "group",
+      "aria-label": `${this.title}: figure; arrow keys read values`,
+      onkeydown: (event) => this.key(event),
+      onblur: () => this.leave(),
     });
     this.canvas.chart = this;
     this.axisButton = button("log", () => view.toggle("flip", this.id), {
-      class: "tool", title: "Logarithmic or linear axis", "aria-pressed": "false",
+      class: "tool",
+      title: "Logarithmic or linear axis",
+      "aria-pressed": "false",
     });
-    this.element = h("figure", { class: "panel", "data-panel": this.id },
-      h("figcaption", {}, h("span", { class: "title" }, this.title),
-        h("span", { class: "tools" }, this.zoomable ? this.axisButton : null, exportMenu(this))),
-      this.canvas, this.tip, this.empty);
+    this.element = h(
+      "figure",
+      { class: "panel", "data-panel": this.id },
+      h(
+        "figcaption",
+        {},
+        h("span", { class: "title" }, this.title),
+        h("span", { class: "tools" }, this.zoomable ? this.axisButton : null, exportMenu(this)),
+      ),
+      this.canvas,
+      this.tip,
+      this.empty,
+    );
     this.element.chart = this;
     charts.push(this);
     onScreen.observe(this.element);
@@ -71,7 +89,7 @@ class Chart {
     this.plot?.destroy();
     this.plot = null;
     this.leave();
-    const drawn = this.drawn = this.drawing();
+    const drawn = (this.drawn = this.drawing());
     this.empty.textContent = isEmpty(drawn) ? (drawn.absent ?? "nothing to draw") : "";
     this.canvas.hidden = isEmpty(drawn);
     this.axisButton.setAttribute("aria-pressed", String(drawn.kind !== "linear"));
@@ -89,8 +107,12 @@ class Chart {
 
   vector(options) {
     const drawn = this.drawing();
-    return vector(drawn, { title: this.fullTitle?.() ?? this.title, legend: this.legend?.() ?? [],
-      range: this.zoom() ?? undefined, ...options });
+    return vector(drawn, {
+      title: this.fullTitle?.() ?? this.title,
+      legend: this.legend?.() ?? [],
+      range: this.zoom() ?? undefined,
+      ...options,
+    });
   }
 
   // ---- values: under the pointer, or one by one by the keyboard
@@ -98,19 +120,31 @@ class Chart {
   tell(index) {
     const { plot, drawn } = this;
     const at = plot.data[0][index];
-    const rows = drawn.lines.map((line, i) => ({ line, value: valueAt(plot, i + 1, index) }))
-      .filter(({ line, value }) => value && !line.quiet);
-    this.tip.replaceChildren(h("div", { class: "at" }, `${drawn.xLabel} ${written(at, 6)}`),
-      h("div", { class: "values" }, rows.map(({ line, value }) => [
-        h("span", { class: "mark", style: `color: ${line.colour(isDark())}` }, "━"),
-        h("span", { class: "name" }, line.label),
-        h("span", { class: "number" }, written(value.value)),
-        h("span", { class: "band" }, bandAt(line, value.x)),
-      ])));
+    const rows = drawn.lines
+      .map((line, i) => ({ line, value: valueAt(plot, i + 1, index) }))
+      .filter(({ line, value }) => value && !line.quiet && at <= line.xs.at(-1));
+    this.tip.replaceChildren(
+      h("div", { class: "at" }, `${drawn.xLabel} ${written(at, 6)}`),
+      h(
+        "div",
+        { class: "values" },
+        rows.map(({ line, value }) => [
+          h("span", { class: "mark", style: `color: ${line.colour(isDark())}` }, "━"),
+          h("span", { class: "name" }, line.label),
+          h("span", { class: "number" }, written(value.value)),
+          h("span", { class: "band" }, bandAt(line, value.x)),
+        ]),
+      ),
+    );
     this.tip.classList.add("shown");
     const left = plot.valToPos(at, "x") + plot.bbox.left / uPlot.pxRatio;
     const room = this.element.clientWidth - this.tip.offsetWidth - 4;
-    this.tip.style.left = `${Math.max(4, Math.min(left + 14 <= room ? left + 14 : left - this.tip.offsetWidth - 14, room))}px`;
+    const beside = left + 14 <= room ? left + 14 : left - this.tip.offsetWidth - 14;
+    this.tip.style.left = `${Math.max(4, Math.min(beside, room))}px`;
+    // Below the curves, or where the screen ends there, above them.
+    const foot = this.element.clientHeight - 6;
+    const fits = this.element.getBoundingClientRect().top + foot + this.tip.offsetHeight < innerHeight;
+    this.tip.style.top = `${fits ? foot : 28 - this.tip.offsetHeight}px`;
   }
 
   leave() {
@@ -142,15 +176,16 @@ class Chart {
   }
 }
 
-// The value of a series at an index, or where it has none there at the nearest before it.
+// The value of a series at an index, or where it has none there at the nearest before it; null beyond its end.
 function valueAt(plot, series, index) {
   const ys = plot.data[series];
-  for (let i = index; i >= 0; i--) if (ys[i] !== null && ys[i] !== undefined) return { value: ys[i], x: plot.data[0][i] };
+  for (let i = index; i >= 0; i--)
+    if (ys[i] !== null && ys[i] !== undefined) return { value: ys[i], x: plot.data[0][i] };
   return null;
 }
 
 function bandAt(line, x) {
-  if (!line.values?.wide) return line.values ? "" : "";
+  if (!line.values?.wide) return "";
   const i = Array.prototype.indexOf.call(line.xs, x);
   if (i < 0) return "";
   const [low, high] = [line.values.low[i], line.values.high[i]];
@@ -158,7 +193,7 @@ function bandAt(line, x) {
   return `${written(low)} to ${written(high)}${seeds}`;
 }
 
-// ---- uPlot --------------------------------------------------------------------------------------------------
+// ---- uPlot --------------------------------------------------------------------------------------------
 
 function plotted(chart, drawn, width) {
   const dark = isDark();
@@ -167,43 +202,78 @@ function plotted(chart, drawn, width) {
   const distr = { linear: 1, log: 3, asinh: 4 }[drawn.kind];
   const [data, series] = aligned(drawn, dark);
   const font = "11px system-ui, sans-serif";
-  const axis = { stroke: paper.soft, font, labelFont: font, ticks: { stroke: paper.line, size: 4 }, grid: { show: false } };
-  const plot = new uPlot({
-    width, height: HEIGHT, pxAlign: false, legend: { show: false }, padding: [8, 20, 0, 0],
-    scales: {
-      x: { time: false, range: () => zoom ?? xRange(drawn) },
-      y: { distr, asinh: 1, range: (u) => yRange(drawn, ...(zoom ? [u.scales.x.min, u.scales.x.max] : [])) },
+  const axis = {
+    stroke: paper.soft,
+    font,
+    labelFont: font,
+    ticks: { stroke: paper.line, size: 4 },
+    grid: { show: false },
+  };
+  const plot = new uPlot(
+    {
+      width,
+      height: HEIGHT,
+      pxAlign: false,
+      legend: { show: false },
+      padding: [8, 20, 0, 0],
+      scales: {
+        x: { time: false, range: () => zoom ?? xRange(drawn) },
+        y: {
+          distr,
+          asinh: 1,
+          range: (u) => yRange(drawn, ...(zoom ? [u.scales.x.min, u.scales.x.max] : [])),
+        },
+      },
+      axes: [
+        {
+          ...axis,
+          size: 24,
+          gap: 3,
+          label: drawn.xLabel,
+          labelSize: 16,
+          labelGap: 0,
+          splits: (u, _, low, high) => ticks(low, high, "linear", Math.max(3, Math.floor(u.width / 80))),
+          values: (_, found) => found.map(tickText),
+        },
+        {
+          ...axis,
+          size: 54,
+          gap: 4,
+          grid: { stroke: paper.grid, width: 1 },
+          splits: (_, __, low, high) => ticks(low, high, drawn.kind, 6),
+          filter: (_, found) => found,
+          values: (_, found) => found.map(tickText),
+        },
+      ],
+      series,
+      cursor: {
+        drag: { x: chart.zoomable, y: false, setScale: false, dist: 5 },
+        sync: { key: chart.row, setSeries: false },
+        points: { size: 6 },
+        y: false,
+        bind: { dblclick: () => () => chart.setZoom(null) },
+      },
+      hooks: {
+        drawAxes: [(u) => underneath(u, drawn, dark, paper)],
+        draw: [(u) => crosses(u, drawn, dark)],
+        setCursor: [
+          (u) => {
+            const hovered = u.over.matches(":hover");
+            if (hovered && u.cursor.idx !== null && u.cursor.left >= 0) chart.tell(u.cursor.idx);
+            else if (chart.index === null) chart.tip.classList.remove("shown");
+          },
+        ],
+        setSelect: [
+          (u) => {
+            if (u.select.width < 5) return;
+            chart.setZoom(u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x"));
+          },
+        ],
+      },
     },
-    axes: [
-      { ...axis, size: 24, gap: 3, label: drawn.xLabel, labelSize: 16, labelGap: 0,
-        splits: (u, _, low, high) => ticks(low, high, "linear", Math.max(3, Math.floor(u.width / 80))),
-        values: (_, found) => found.map(tickText) },
-      { ...axis, size: 54, gap: 4, grid: { stroke: paper.grid, width: 1 },
-        splits: (_, __, low, high) => ticks(low, high, drawn.kind, 6),
-        filter: (_, found) => found,
-        values: (_, found) => found.map(tickText) },
-    ],
-    series,
-    cursor: {
-      drag: { x: chart.zoomable, y: false, setScale: false, dist: 5 },
-      sync: { key: chart.row, setSeries: false },
-      points: { size: 6 }, y: false,
-      bind: { dblclick: () => () => chart.setZoom(null) },
-    },
-    hooks: {
-      drawAxes: [(u) => underneath(u, drawn, dark, paper)],
-      draw: [(u) => crosses(u, drawn, dark)],
-      setCursor: [(u) => {
-        const hovered = u.over.matches(":hover");
-        if (hovered && u.cursor.idx !== null && u.cursor.left >= 0) chart.tell(u.cursor.idx);
-        else if (chart.index === null) chart.tip.classList.remove("shown");
-      }],
-      setSelect: [(u) => {
-        if (u.select.width < 5) return;
-        chart.setZoom(u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x"));
-      }],
-    },
-  }, data, chart.canvas);
+    data,
+    chart.canvas,
+  );
   return plot;
 }
 
@@ -211,20 +281,31 @@ function plotted(chart, drawn, width) {
 function aligned(drawn, dark) {
   const lines = drawn.lines;
   const shared = lines.every((line) => line.xs === lines[0].xs || same(line.xs, lines[0].xs));
-  const xs = shared ? Array.from(lines[0].xs) : [...new Set(lines.flatMap((line) => Array.from(line.xs)))].sort((a, b) => a - b);
+  const xs = shared
+    ? Array.from(lines[0].xs)
+    : [...new Set(lines.flatMap((line) => Array.from(line.xs)))].sort((a, b) => a - b);
   const place = shared ? null : new Map(xs.map((x, i) => [x, i]));
   const positive = (value) => (drawn.kind === "log" && !(value > 0) ? null : value);
   const ys = lines.map((line) => {
     if (shared) return Array.from(line.ys, positive);
     const values = new Array(xs.length).fill(undefined);
-    line.xs.forEach((x, i) => { values[place.get(x)] = positive(line.ys[i]); });
+    line.xs.forEach((x, i) => {
+      values[place.get(x)] = positive(line.ys[i]);
+    });
     return values;
   });
   const series = lines.map((line) => ({
-    stroke: line.colour(dark), width: line.width, alpha: line.alpha, spanGaps: true,
-    dash: line.dash.map((d) => d * line.width), points: { show: line.xs.length === 1, size: 5 },
+    stroke: line.colour(dark),
+    width: line.width,
+    alpha: line.alpha,
+    spanGaps: true,
+    dash: line.dash.map((d) => d * line.width),
+    points: { show: line.xs.length === 1, size: 5 },
   }));
-  return [[xs, ...ys], [{}, ...series]];
+  return [
+    [xs, ...ys],
+    [{}, ...series],
+  ];
 }
 
 const same = (a, b) => a.length === b.length && a.every((x, i) => x === b[i]);
@@ -241,7 +322,8 @@ function underneath(u, drawn, dark, paper) {
     if (there.length < 2) continue;
     ctx.beginPath();
     for (const i of there) ctx.lineTo(u.valToPos(band.xs[i], "x", true), u.valToPos(band.high[i], "y", true));
-    for (const i of there.reverse()) ctx.lineTo(u.valToPos(band.xs[i], "x", true), u.valToPos(band.low[i], "y", true));
+    for (const i of there.reverse())
+      ctx.lineTo(u.valToPos(band.xs[i], "x", true), u.valToPos(band.low[i], "y", true));
     ctx.closePath();
     ctx.globalAlpha = band.alpha;
     ctx.fillStyle = band.colour(dark);

@@ -1,4 +1,4 @@
-// ---- what the page was given --------------------------------------------------------------------------------
+// ---- what the page was given --------------------------------------------------------------------------
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const normalizers = new Map(data.normalizers.map((normalizer) => [normalizer.name, normalizer]));

@@ -1,4 +1,4 @@
-// ---- elements: whatever text comes from runs only ever becomes a text node or an attribute's value ----------
+// ---- elements: whatever text comes from runs only ever becomes a text node or an attribute's value ----
 
 // h("td", {class: "words", onclick: sort}, "text", child): an element with its attributes and children.
 function h(tag, attributes = {}, ...children) {
@@ -16,7 +16,9 @@ function filled(element, attributes, children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""),
+  );
   return element;
 }
 
@@ -26,8 +28,11 @@ function button(text, onclick, attributes = {}) {
 
 // A labelled choice of one of several: choices are [value, text] pairs.
 function choice(label, choices, chosen, onchange) {
-  const select = h("select", { onchange: () => onchange(select.value) },
-    choices.map(([value, text]) => h("option", { value }, text)));
+  const select = h(
+    "select",
+    { onchange: () => onchange(select.value) },
+    choices.map(([value, text]) => h("option", { value }, text)),
+  );
   select.value = chosen;
   return h("label", { class: "choice" }, h("span", {}, label), select);
 }
@@ -38,11 +43,16 @@ function checkbox(label, checked, onchange) {
   return h("label", { class: "check" }, box, h("span", {}, label));
 }
 
-// A button that opens a panel below it; Escape, a click elsewhere and, of a menu to save from, a choice close it.
+// A button that opens a panel below it; Escape, a click elsewhere and, of a menu to save from, a choice
+// close it.
 function menu(title, content, attributes = {}) {
   const summary = h("summary", { title: attributes.title }, title);
-  const details = h("details", { ...attributes, class: `menu ${attributes.class ?? ""}` }, summary,
-    h("div", { class: "popover" }, content));
+  const details = h(
+    "details",
+    { ...attributes, class: `menu ${attributes.class ?? ""}` },
+    summary,
+    h("div", { class: "popover" }, content),
+  );
   details.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && details.open) {
       details.open = false;
@@ -72,5 +82,8 @@ function download(name, content, type) {
 
 // A name for a file: letters, digits and a few signs.
 function fileName(...parts) {
-  return parts.join("-").replace(/[^\p{L}\p{N}._=+-]+/gu, "_").slice(0, 100);
+  return parts
+    .join("-")
+    .replace(/[^\p{L}\p{N}._=+-]+/gu, "_")
+    .slice(0, 100);
 }

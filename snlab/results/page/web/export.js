@@ -1,15 +1,19 @@
-// ---- taking a panel along: SVG and PNG for papers, CSV for other programs -----------------------------------
+// ---- taking a panel along: SVG and PNG for papers, CSV for other programs -----------------------------
 
 const EXPORT = { width: 480, height: 300 }; // pixels, as in a paper's column
 const SCALE = 3; // of a PNG
 
 function exportMenu(chart) {
   const name = () => fileName("snlab", chart.id);
-  return menu("⤓", [
-    button("SVG", () => download(`${name()}.svg`, svgText(chart.vector(EXPORT)), "image/svg+xml")),
-    button("PNG", () => savePng(name(), chart.vector(EXPORT))),
-    button("CSV", () => download(`${name()}.csv`, csvText(chart.csv()), "text/csv")),
-  ], { class: "export tool-menu", title: "Save this panel" });
+  return menu(
+    "⤓",
+    [
+      button("SVG", () => download(`${name()}.svg`, svgText(chart.vector(EXPORT)), "image/svg+xml")),
+      button("PNG", () => savePng(name(), chart.vector(EXPORT))),
+      button("CSV", () => download(`${name()}.csv`, csvText(chart.csv()), "text/csv")),
+    ],
+    { class: "export tool-menu", title: "Save this panel" },
+  );
 }
 
 function svgText(svg) {
@@ -49,10 +53,18 @@ function curveRows(pairs) {
     const curve = curveOf(run, name);
     if (!curve) continue;
     const about = data.runs[run];
-    curve.steps.forEach((step, i) => rows.push([
-      about.name, normalizerOf(run), about.seed, name, step,
-      exact(curve.last[i]), exact(curve.low[i]), exact(curve.high[i]),
-    ]));
+    curve.steps.forEach((step, i) =>
+      rows.push([
+        about.name,
+        normalizerOf(run),
+        about.seed,
+        name,
+        step,
+        exact(curve.last[i]),
+        exact(curve.low[i]),
+        exact(curve.high[i]),
+      ]),
+    );
   }
   return [head, ...rows];
 }

@@ -1,4 +1,4 @@
-// ---- σ of every layer: small multiples by normalizer or by layer --------------------------------------------
+// ---- σ of every layer: small multiples by normalizer or by layer --------------------------------------
 
 const KINDS = [
   ["sigma/exact", "exact", []],
@@ -31,23 +31,46 @@ function mixed(a, b, share) {
 const kindIsShown = (kind) => view.all("kind").has(kind) !== FIRST_KINDS.has(kind);
 
 function sigmaSection() {
-  const rows = data.comparisons.map((comparison, place) => (comparison.layers.length ? sigmaRow(comparison, place) : null));
+  const rows = data.comparisons.map((comparison, place) =>
+    comparison.layers.length ? sigmaRow(comparison, place) : null,
+  );
   if (!rows.some(Boolean)) return null;
-  const by = choice("panels by", [["normalizer", "normalizer"], ["layer", "layer"]], view.get("sigma"),
-    (value) => view.set("sigma", value));
+  const by = choice(
+    "panels by",
+    [
+      ["normalizer", "normalizer"],
+      ["layer", "layer"],
+    ],
+    view.get("sigma"),
+    (value) => view.set("sigma", value),
+  );
   const boxes = KINDS.map(([kind, label, dash]) => {
     const box = checkbox(label, kindIsShown(kind), () => view.toggle("kind", kind));
-    box.prepend(s("svg", { width: 26, height: 10, "aria-hidden": "true" }, s("line", {
-      x1: 1, x2: 25, y1: 5, y2: 5, "stroke-width": 2, stroke: "currentColor", "stroke-dasharray": dash.map((d) => 2 * d).join(" ") || null,
-    })));
-    view.listen((key) => (key === "" ? box.querySelector("input").checked = kindIsShown(kind) : null));
+    box.prepend(
+      s(
+        "svg",
+        { width: 26, height: 10, "aria-hidden": "true" },
+        s("line", {
+          x1: 1,
+          x2: 25,
+          y1: 5,
+          y2: 5,
+          "stroke-width": 2,
+          stroke: "currentColor",
+          "stroke-dasharray": dash.map((d) => 2 * d).join(" ") || null,
+        }),
+      ),
+    );
+    view.listen((key) => (key === "" ? (box.querySelector("input").checked = kindIsShown(kind)) : null));
     return box;
   });
-  view.listen((key) => (key === "" ? by.querySelector("select").value = view.get("sigma") : null));
-  const text = "σ of each layer's weight as a matrix, by SVD, as in the paper; its estimate by power iteration in "
-    + "training; and σ of the raw weight, on which the normalizer acts. For a dense layer σ is the most by which it "
-    + "stretches a difference between two inputs. For a convolution that is its norm as a map on its input, up to k/s "
-    + "times σ (rounded up) for a kernel k and stride s.";
+  view.listen((key) => (key === "" ? (by.querySelector("select").value = view.get("sigma")) : null));
+  const text =
+    "σ of each layer's weight as a matrix, by SVD, as in the paper; its estimate by power " +
+    "iteration in training; and σ of the raw weight, on which the normalizer acts. For a dense " +
+    "layer σ is the most by which it stretches a difference between two inputs. For a convolution " +
+    "that is its norm as a map on its input, up to k/s times σ (rounded up) for a kernel k and " +
+    "stride s.";
   return section("sigma", "Largest singular values", text, [h("div", { class: "options" }, by, boxes), rows]);
 }
 
@@ -61,10 +84,12 @@ function sigmaRow(comparison, place) {
     if (made === by) return;
     made = by;
     for (const old of panels.querySelectorAll("figure")) forget(old.chart);
-    const found = by === "layer"
-      ? comparison.layers.map((layer) => sigmaChart(comparison, id, layer, layer, null))
-      : comparison.groups.map((i) => data.groups[i])
-        .map((group) => sigmaChart(comparison, id, group.normalizer, labelOf(group.normalizer), group));
+    const found =
+      by === "layer"
+        ? comparison.layers.map((layer) => sigmaChart(comparison, id, layer, layer, null))
+        : comparison.groups
+            .map((i) => data.groups[i])
+            .map((group) => sigmaChart(comparison, id, group.normalizer, labelOf(group.normalizer), group));
     panels.replaceChildren(...found.map((chart) => chart.element));
     key.replaceChildren(...(by === "layer" ? [] : layerKey(comparison)));
   };
@@ -77,7 +102,8 @@ function sigmaRow(comparison, place) {
   view.listen((changed) => {
     if (changed === "" || changed === "sigma") build();
     if (changed === "" || changed === "sigma" || changed.startsWith("hide")) update();
-    if (changed === "theme" || changed === "") key.replaceChildren(...(made === "layer" ? [] : layerKey(comparison)));
+    if (changed === "theme" || changed === "")
+      key.replaceChildren(...(made === "layer" ? [] : layerKey(comparison)));
   });
   build();
   update();
@@ -93,12 +119,22 @@ function forget(chart) {
   charts.splice(charts.indexOf(chart), 1);
 }
 
-const layerStyles = (comparison) => comparison.layers.map((layer, depth) => ({
-  label: layer, colour: depthColour(depth, comparison.layers.length), dash: plainDash,
-}));
+const layerStyles = (comparison) =>
+  comparison.layers.map((layer, depth) => ({
+    label: layer,
+    colour: depthColour(depth, comparison.layers.length),
+    dash: plainDash,
+  }));
 
-const layerKey = (comparison) => layerStyles(comparison).map(({ label, colour }) => h("span", { class: "entry" },
-  h("span", { class: "mark", style: `color: ${colour(isDark())}` }, "━"), label));
+const layerKey = (comparison) =>
+  layerStyles(comparison).map(({ label, colour }) =>
+    h(
+      "span",
+      { class: "entry" },
+      h("span", { class: "mark", style: `color: ${colour(isDark())}` }, "━"),
+      label,
+    ),
+  );
 
 // One normalizer's layers, or one layer's normalizers.
 function sigmaChart(comparison, rowId, what, title, group) {
@@ -106,16 +142,34 @@ function sigmaChart(comparison, rowId, what, title, group) {
   const lines = () => {
     const kinds = KINDS.filter(([kind]) => kindIsShown(kind));
     if (group) {
-      return kinds.flatMap(([kind, word, dash]) => layerStyles(comparison).map((style) => (
-        { runs: shownRuns(group), name: `${kind}/${style.label}`, kind, word, style: { ...style, dash } })));
+      return kinds.flatMap(([kind, word, dash]) =>
+        layerStyles(comparison).map((style) => ({
+          runs: shownRuns(group),
+          name: `${kind}/${style.label}`,
+          kind,
+          word,
+          style: { ...style, dash },
+        })),
+      );
     }
-    return kinds.flatMap(([kind, word, dash]) => shownGroups(comparison).map((g) => {
-      const style = styleOf(g);
-      return { runs: shownRuns(g), name: `${kind}/${what}`, kind, word, style: { ...style, dash: kind === "sigma/exact" ? style.dash : dash } };
-    }));
+    return kinds.flatMap(([kind, word, dash]) =>
+      shownGroups(comparison).map((g) => {
+        const style = styleOf(g);
+        return {
+          runs: shownRuns(g),
+          name: `${kind}/${what}`,
+          kind,
+          word,
+          style: { ...style, dash: kind === "sigma/exact" ? style.dash : dash },
+        };
+      }),
+    );
   };
   return new Chart({
-    id, title, group, row: rowId,
+    id,
+    title,
+    group,
+    row: rowId,
     fullTitle: () => `σ, ${title}, ${comparison.title}`,
     legend: () => (group ? layerStyles(comparison) : legendOf(comparison)),
     csv: () => curveRows(lines().flatMap(({ runs, name }) => runs.map((run) => [run, name]))),
@@ -124,7 +178,13 @@ function sigmaChart(comparison, rowId, what, title, group) {
       for (const { runs, name, kind, word, style } of lines()) {
         const exact = kind === "sigma/exact";
         const label = exact ? style.label : `${style.label}, ${word}`;
-        seedLines(drawn, runs, name, { ...style, label, width: exact ? 1.8 : 1.1 }, exact ? {} : { single: false });
+        seedLines(
+          drawn,
+          runs,
+          name,
+          { ...style, label, width: exact ? 1.8 : 1.1 },
+          exact ? {} : { single: false },
+        );
       }
       drawn.kind = axisKind(allValues(drawn), true, view.all("flip").has(id));
       if (group && drawn.kind !== "linear") drawn.yRange = sigmaRange(comparison, drawn.kind);
@@ -136,6 +196,8 @@ function sigmaChart(comparison, rowId, what, title, group) {
 
 // One axis for all normalizers of a row.
 function sigmaRange(comparison, kind) {
-  const names = KINDS.filter(([name]) => kindIsShown(name)).flatMap(([name]) => comparison.layers.map((layer) => `${name}/${layer}`));
+  const names = KINDS.filter(([name]) => kindIsShown(name)).flatMap(([name]) =>
+    comparison.layers.map((layer) => `${name}/${layer}`),
+  );
   return rangeOf(comparison, names, kind, [1]);
 }

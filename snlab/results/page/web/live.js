@@ -1,4 +1,4 @@
-// ---- a page that is served while runs go on: it loads itself again when there is news -----------------------
+// ---- a page that is served while runs go on: it loads itself again when there is news -----------------
 
 const ASK = 2000; // milliseconds
 

@@ -1,4 +1,4 @@
-// ---- a drawing: what a panel shows, before anything draws it ------------------------------------------------
+// ---- a drawing: what a panel shows, before anything draws it ------------------------------------------
 //
 // {title, xLabel, yLabel, kind, optimum, lines, bands, crosses}, where
 //   line  = {xs, ys, colour (a function of dark), width, dash, alpha, label, values: {low, high, n} or null}
@@ -7,7 +7,15 @@
 // uPlot draws it on the screen, vector.js in print and for export, and both have the same axes.
 
 function drawing(parts) {
-  return { kind: "linear", optimum: null, lines: [], bands: [], crosses: [], xLabel: "generator updates", ...parts };
+  return {
+    kind: "linear",
+    optimum: null,
+    lines: [],
+    bands: [],
+    crosses: [],
+    xLabel: "generator updates",
+    ...parts,
+  };
 }
 
 // The kind of axis: as chosen for all panels, or the panel's own; `flipped` asks for the other one.
@@ -20,7 +28,8 @@ function axisKind(values, prefersLog, flipped) {
 
 // The lowest and the highest value between two x; null where there is nothing.
 function extent(drawn, from = -Infinity, to = Infinity) {
-  let low = Infinity, high = -Infinity;
+  let low = Infinity,
+    high = -Infinity;
   const take = (xs, ys) => {
     for (let i = 0; i < xs.length; i++) {
       if (xs[i] < from || xs[i] > to || !Number.isFinite(ys[i])) continue;
@@ -50,7 +59,8 @@ function yRange(drawn, from, to) {
 
 function xRange(drawn) {
   if (drawn.xRange) return drawn.xRange;
-  let low = Infinity, high = -Infinity;
+  let low = Infinity,
+    high = -Infinity;
   for (const line of drawn.lines) {
     if (!line.xs.length) continue;
     low = Math.min(low, line.xs[0]);
@@ -68,8 +78,12 @@ const isEmpty = (drawn) => drawn.lines.every((line) => line.xs.length === 0);
 function seedLines(drawn, runs, name, style, options = {}) {
   const found = runs.map((run) => ({ run, curve: curveOf(run, name) })).filter(({ curve }) => curve);
   if (!found.length) return;
-  const { band, weight, single } = { band: view.get("band"), weight: Number(view.get("smooth")),
-    single: view.get("runs") === "1", ...options };
+  const { band, weight, single } = {
+    band: view.get("band"),
+    weight: Number(view.get("smooth")),
+    single: view.get("runs") === "1",
+    ...options,
+  };
   const times = view.get("x") === "time";
   const x = (run, step) => (times ? secondsAt(run, step) : step);
   const { colour, dash, label, width = 2 } = style;
@@ -79,25 +93,62 @@ function seedLines(drawn, runs, name, style, options = {}) {
     for (const { run, curve } of found) {
       const [xs, keep] = timed({ run, curve });
       drawn.lines.push({
-        xs, ys: kept(smoothed(curve.last, weight), keep), colour, dash, width: 1, alpha: 0.55, of: data.runs[run].name,
-        label: `${label}, seed ${data.runs[run].seed}`, quiet: true,
+        xs,
+        ys: kept(smoothed(curve.last, weight), keep),
+        colour,
+        dash,
+        width: 1,
+        alpha: 0.55,
+        of: data.runs[run].name,
+        label: `${label}, seed ${data.runs[run].seed}`,
+        quiet: true,
       });
       if (curve.thinned && band !== "none") {
-        drawn.bands.push({ xs, low: kept(curve.low, keep), high: kept(curve.high, keep), colour, alpha: 0.07 });
+        drawn.bands.push({
+          xs,
+          low: kept(curve.low, keep),
+          high: kept(curve.high, keep),
+          colour,
+          alpha: 0.07,
+        });
       }
     }
   }
-  const all = together(found.map(({ curve }) => curve), band, weight);
+  const all = together(
+    found.map(({ curve }) => curve),
+    band,
+    weight,
+  );
   const [xs, keep] = xsOf(all.steps, (step) => average(found.map(({ run }) => x(run, step))));
   const [low, high] = [kept(all.low, keep), kept(all.high, keep)];
   const wide = found.length > 1 || found.some(({ curve }) => curve.thinned);
-  if (band !== "none" && wide) drawn.bands.push({ xs, low, high, colour, alpha: found.length > 1 ? 0.18 : 0.25 });
+  if (band !== "none" && wide)
+    drawn.bands.push({ xs, low, high, colour, alpha: found.length > 1 ? 0.18 : 0.25 });
   if (weight) {
-    const raw = together(found.map(({ curve }) => curve), "none", 0);
-    drawn.lines.push({ xs, ys: kept(raw.mean, keep), colour, dash, width: 1, alpha: 0.3, label, quiet: true });
+    const raw = together(
+      found.map(({ curve }) => curve),
+      "none",
+      0,
+    );
+    drawn.lines.push({
+      xs,
+      ys: kept(raw.mean, keep),
+      colour,
+      dash,
+      width: 1,
+      alpha: 0.3,
+      label,
+      quiet: true,
+    });
   }
   drawn.lines.push({
-    xs, ys: kept(all.mean, keep), colour, dash, width, alpha: 1, label,
+    xs,
+    ys: kept(all.mean, keep),
+    colour,
+    dash,
+    width,
+    alpha: 1,
+    label,
     values: { low, high, n: found.length, wide },
   });
   for (const { run, curve } of found) {
@@ -109,7 +160,8 @@ function seedLines(drawn, runs, name, style, options = {}) {
 
 // The x of every step that has one, and which steps those are.
 function xsOf(steps, x) {
-  const xs = [], keep = [];
+  const xs = [],
+    keep = [];
   steps.forEach((step, i) => {
     const at = x(step);
     if (at === null) return;

@@ -1,4 +1,4 @@
-// ---- samples through training, at the update that one slider says for all -----------------------------------
+// ---- samples through training, at the update that one slider says for all -----------------------------
 
 const CLOUD = 220; // pixels a side of a picture of points
 
@@ -7,9 +7,10 @@ function samplesSection() {
   const steps = unionOf(found.flatMap(({ samples }) => samples.runs.map((run) => run.steps)));
   if (!steps.length) return null;
   const rows = found.map(({ samples, place }) => samplesRow(samples, place, steps));
-  const text = "What each normalizer's generator makes of the same latents, of its first finished seed, beside real "
-    + "samples that it was not trained on. Points lie over the true density where that is known; crosses are the "
-    + "centres of its modes.";
+  const text =
+    "What each normalizer's generator makes of the same latents, of its first finished seed, " +
+    "beside real samples that it was not trained on. Points lie over the true density where that " +
+    "is known; crosses are the centres of its modes.";
   return section("samples", "Samples", text, [slider("at.samples", steps, "Samples at"), rows, everyRun()]);
 }
 
@@ -26,12 +27,25 @@ function samplesRow(samples, place, steps) {
 function runTile(entry, samples, steps) {
   const run = data.runs[entry.run];
   const group = groupOf(entry.run);
-  const at = () => Math.max(entry.steps.findLastIndex((step) => step <= chosenStep("at.samples", steps)), 0);
-  const element = tile(labelOf(group.normalizer), "", () => entry.samples[at()], samples, group.normalizer, () => {
-    const ending = run.outcome === "finished" ? "" : `, ${run.outcome}`;
-    return `seed ${run.seed}, update ${entry.steps[at()]}${ending}`;
-  });
-  const update = () => { element.hidden = !group.runs.some(isShown); };
+  const at = () =>
+    Math.max(
+      entry.steps.findLastIndex((step) => step <= chosenStep("at.samples", steps)),
+      0,
+    );
+  const element = tile(
+    labelOf(group.normalizer),
+    "",
+    () => entry.samples[at()],
+    samples,
+    group.normalizer,
+    () => {
+      const ending = run.outcome === "finished" ? "" : `, ${run.outcome}`;
+      return `seed ${run.seed}, update ${entry.steps[at()]}${ending}`;
+    },
+  );
+  const update = () => {
+    element.hidden = !group.runs.some(isShown);
+  };
   view.listen((changed) => (changed === "" || changed.startsWith("hide") ? update() : null));
   update();
   return element;
@@ -42,15 +56,27 @@ function tile(title, below, sample, samples, normalizer, caption = () => below) 
   const image = h("img", { alt: "", class: "grid", hidden: true });
   const canvas = h("canvas", { width: 2 * CLOUD, height: 2 * CLOUD, role: "img", hidden: true });
   const line = h("span", { class: "below" });
-  const element = h("figure", { class: "tile", "data-normalizer": normalizer ?? "real" },
-    h("figcaption", {}, h("span", { class: "title" }, title), line), image, canvas,
-    menu("⤓", [
-      button("PNG", () => saveTile(title, image, canvas)),
-      button("CSV", () => download(`${fileName("snlab-samples", title)}.csv`, csvText(tileRows(sample())), "text/csv")),
-    ], { class: "export tool-menu", title: "Save these samples" }));
+  const element = h(
+    "figure",
+    { class: "tile", "data-normalizer": normalizer ?? "real" },
+    h("figcaption", {}, h("span", { class: "title" }, title), line),
+    image,
+    canvas,
+    menu(
+      "⤓",
+      [
+        button("PNG", () => saveTile(title, image, canvas)),
+        button("CSV", () =>
+          download(`${fileName("snlab-samples", title)}.csv`, csvText(tileRows(sample())), "text/csv"),
+        ),
+      ],
+      { class: "export tool-menu", title: "Save these samples" },
+    ),
+  );
   const update = () => {
     const now = sample();
-    const lost = now?.outside / now?.count >= 0.005 ? `, ${Math.round((100 * now.outside) / now.count)} % outside` : "";
+    const lost =
+      now?.outside / now?.count >= 0.005 ? `, ${Math.round((100 * now.outside) / now.count)} % outside` : "";
     line.textContent = caption() + lost;
     image.hidden = !now?.image;
     canvas.hidden = !now?.points;
@@ -125,7 +151,8 @@ function saveTile(title, image, canvas) {
   return copy.toBlob((blob) => download(name, blob, "image/png"));
 }
 
-// Points as x and y; of an image the grey or red, green and blue of every pixel would be no table, so its size.
+// Points as x and y; of an image the grey or red, green and blue of every pixel would be no table, so its
+// size.
 function tileRows(sample) {
   if (!sample?.points) return [["samples"], ["an image: save it as PNG"]];
   const points = pointsOf(sample);
@@ -141,14 +168,34 @@ function everyRun() {
   const figures = runs.map((run) => {
     const about = data.runs[run];
     const words = `${labelOf(normalizerOf(run))}, seed ${about.seed}`;
-    const image = h("img", { class: "grid", loading: "lazy", alt: `last samples: ${words}`, src: data.lastSamples[run] });
-    const figure = h("figure", { class: "tile" }, h("figcaption", {}, h("span", { class: "title" }, words),
-      h("span", { class: "below" }, [about.dataset, settingOf(run)].filter(Boolean).join(", "))), image);
-    const update = () => { figure.hidden = !isShown(run); };
+    const image = h("img", {
+      class: "grid",
+      loading: "lazy",
+      alt: `last samples: ${words}`,
+      src: data.lastSamples[run],
+    });
+    const figure = h(
+      "figure",
+      { class: "tile" },
+      h(
+        "figcaption",
+        {},
+        h("span", { class: "title" }, words),
+        h("span", { class: "below" }, [about.dataset, settingOf(run)].filter(Boolean).join(", ")),
+      ),
+      image,
+    );
+    const update = () => {
+      figure.hidden = !isShown(run);
+    };
     view.listen((changed) => (changed === "" || changed.startsWith("hide") ? update() : null));
     update();
     return figure;
   });
-  return h("details", { class: "gallery" }, h("summary", {}, "The last samples of every run"),
-    h("div", { class: "tiles" }, figures));
+  return h(
+    "details",
+    { class: "gallery" },
+    h("summary", {}, "The last samples of every run"),
+    h("div", { class: "tiles" }, figures),
+  );
 }

@@ -1,6 +1,7 @@
-// ---- a few seeds as one curve -------------------------------------------------------------------------------
+// ---- a few seeds as one curve -------------------------------------------------------------------------
 
-// An exponential moving average that starts without a bias (Kingma and Ba 2015, section 3); 0 leaves as it is.
+// An exponential moving average that starts without a bias (Kingma and Ba 2015, section 3); 0 leaves as it
+// is.
 function smoothed(values, weight) {
   if (!weight) return values;
   const out = new Float64Array(values.length);
@@ -23,7 +24,9 @@ function together(curves, band, weight = 0) {
   const steps = curves[0].steps.filter((step) => places.every((place) => place.has(step)));
   const lines = curves.map((curve) => smoothed(curve.last, weight));
   const n = curves.length;
-  const mean = [], low = [], high = [];
+  const mean = [],
+    low = [],
+    high = [];
   for (const step of steps) {
     const at = places.map((place) => place.get(step));
     const average = at.reduce((sum, i, k) => sum + lines[k][i], 0) / n;

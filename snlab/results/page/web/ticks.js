@@ -1,6 +1,7 @@
-// ---- axes: the same ticks and numbers on the screen, in print and in an exported figure ---------------------
+// ---- axes: the same ticks and numbers on the screen, in print and in an exported figure ---------------
 
-// kind: "linear", "log" (positive values only) or "asinh" (linear near 0, logarithmic beyond 1 on both sides).
+// kind: "linear", "log" (positive values only) or "asinh" (linear near 0, logarithmic beyond 1 on both
+// sides).
 const FORWARD = { linear: (v) => v, log: Math.log10, asinh: Math.asinh };
 
 function ticks(low, high, kind, most) {
@@ -51,15 +52,21 @@ function written(value, digits = 4) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size >= 1e6 || size < 1e-4) {
-    return value.toExponential(Math.max(digits - 2, 0)).replace(/\.?0+e/, "e").replace("e+", "e").replace("-", "−")
+    return value
+      .toExponential(Math.max(digits - 2, 0))
+      .replace(/\.?0+e/, "e")
+      .replace("e+", "e")
+      .replace("-", "−")
       .replace("e-", "e−");
   }
   const text = String(Number(value.toPrecision(Math.max(digits, Math.floor(Math.log10(size)) + 1))));
   return text.replace("-", "−");
 }
 
-const tickText = (value) => (Math.abs(value) >= 1e4 && Math.abs(value) < 1e6 && value % 1000 === 0
-  ? `${written(value / 1000)}k` : written(Number(value.toPrecision(6)), 6));
+const tickText = (value) =>
+  Math.abs(value) >= 1e4 && Math.abs(value) < 1e6 && value % 1000 === 0
+    ? `${written(value / 1000)}k`
+    : written(Number(value.toPrecision(6)), 6);
 
 // The ends of an axis that holds values from low to high; one that comes near 0 from above begins there.
 function padded(low, high, kind) {

@@ -1,8 +1,15 @@
-// ---- the view: everything that a reader has chosen, kept in the URL's fragment, so that a link shows it ------
+// ---- the view: everything that a reader has chosen, kept in the URL's fragment, so that a link shows it 
 
 const DEFAULTS = {
-  band: "range", runs: "", x: "updates", smooth: "0", axis: "auto", theme: "auto",
-  sigma: "normalizer", "at.samples": "", "at.spectra": "",
+  band: "range",
+  runs: "",
+  x: "updates",
+  smooth: "0",
+  axis: "auto",
+  theme: "auto",
+  sigma: "normalizer",
+  "at.samples": "",
+  "at.spectra": "",
 };
 
 const view = {
@@ -73,7 +80,7 @@ addEventListener("hashchange", () => {
   view.tell("");
 });
 
-// ---- light and dark -----------------------------------------------------------------------------------------
+// ---- light and dark -----------------------------------------------------------------------------------
 
 const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
 
