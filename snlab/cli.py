@@ -251,10 +251,10 @@ def _say_skipped(skipped: Sequence[Skipped]) -> None:
 
 
 def report(options: argparse.Namespace) -> int:
-    from snlab.results.reading import collect
     from snlab.results.report import report as write_report
+    from snlab.results.report import runs_of
 
-    found = collect(*_roots(options), or_none=True)
+    found = runs_of(*_roots(options))
     write_report(found.runs, options.out, found.skipped)
     print(options.out)
     return 0

@@ -31,21 +31,15 @@ class Collected:
         return Collected(runs, [skip for skip in self.skipped if skip.folder.resolve() in wanted])
 
 
-def collect(*roots: str | Path, or_none: bool = False) -> Collected:
+def collect(*roots: str | Path) -> Collected:
     """Every run below each of ``roots``, once, the outcome of damaged ones DAMAGED.
 
-    UserError where there is none below one of them, or where none can be read; with ``or_none`` only where a
-    folder is missing.
+    UserError where there is none below one of them, or where none can be read.
     """
     found: dict[Path, Run] = {}
     broken: dict[Path, Skipped] = {}
     for root in roots:
-        try:
-            readable, unreadable = read_runs(root)
-        except UserError:
-            if not or_none or not Path(root).is_dir():
-                raise
-            continue
+        readable, unreadable = read_runs(root)
         found |= {run.folder.resolve(): run for run in readable}
         broken |= {skip.folder.resolve(): skip for skip in unreadable}
     runs, skipped = [], [*broken.values()]
@@ -55,7 +49,7 @@ def collect(*roots: str | Path, or_none: bool = False) -> Collected:
         except (AttributeError, OSError, OverflowError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             skipped.append(Skipped(run.folder, f"it holds what no run writes: {reason}"))
-    if not runs and not or_none:
+    if not runs:
         reasons = "; ".join(f"{skip.folder.name}: {skip.reason}" for skip in skipped)
         raise UserError(f"no run in {', '.join(map(str, roots))} can be read: {reasons}")
     return Collected(runs, sorted(skipped))

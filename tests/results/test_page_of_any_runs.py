@@ -10,7 +10,7 @@ import pytest
 
 from snlab.results import looks
 from snlab.results.reading import collect
-from snlab.results.report import page, report
+from snlab.results.report import page, report, runs_of
 from snlab.tracking.run_folder import DIVERGED, UNFINISHED, Run
 from tests.results.browser import chromium, needs_chromium, opened, shown, until
 from tests.results.conftest import EXTRACTOR, LAYERS, Lab, fill, ring_modes
@@ -25,7 +25,7 @@ LONG = "long " * 2_000
 
 
 def made(lab: Any, out: Path) -> Path:
-    found = collect(lab.root, or_none=True)
+    found = runs_of(lab.root)
     report(found.runs, out, found.skipped)
     return out
 

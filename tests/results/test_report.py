@@ -18,7 +18,7 @@ from snlab.results.findings import findings
 from snlab.results.page.document import document, safe_json
 from snlab.results.page.samples import MIXTURE_STD, density
 from snlab.results.reading import collect
-from snlab.results.report import page, report
+from snlab.results.report import page, report, runs_of
 from snlab.results.tables import make
 from snlab.tracking.run_folder import UNFINISHED, Run
 from tests.results.conftest import EXTRACTOR, ring_modes
@@ -201,7 +201,17 @@ def test_a_folder_of_broken_runs_has_a_page_that_names_them(lab: Any, tmp_path: 
     (lab.write("none", name="bad", outcome=UNFINISHED) / "config.yaml").write_text("a: [")
     assert main(["report", "--runs", str(lab.root), "--out", str(tmp_path / "a.html")]) == 0
     data = Page((tmp_path / "a.html").read_text("utf-8")).data
-    assert [skip["name"] for skip in data["skipped"]] == ["bad"]
+    (skip,) = data["skipped"]
+    assert "no run in" in skip["reason"]
+    assert "bad: " in skip["reason"]
+
+
+def test_of_several_folders_an_empty_one_is_named_and_the_others_are_shown(lab: Any, tmp_path: Path) -> None:
+    lab.write("none")
+    (tmp_path / "empty").mkdir()
+    found = runs_of(lab.root, tmp_path / "empty", lab.root)
+    assert len(found.runs) == 1
+    assert [skip.folder.name for skip in found.skipped] == ["empty"]
 
 
 def test_the_library_is_the_one_that_its_script_fetches() -> None:
