@@ -154,8 +154,7 @@ def _said(value: Any) -> str:
 
 
 def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A configuration as one mapping, its keys joined by dots; a class with its options stays one value."""
-    """A configuration as one mapping, its keys joined by dots; a class with its options stays one value."""
+    """A configuration's settings by their dotted names; a class with its arguments is one."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         deeper = isinstance(value, Mapping) and "class_path" not in value
