@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +11,8 @@ import yaml
 from snlab.core import names
 from snlab.core.registry import label
 from snlab.results.reading import record
-from snlab.tracking.run_folder import CONFIG, Run
+from snlab.results.repeating import command
+from snlab.tracking.run_folder import Run
 
 
 def about(run: Run) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def about(run: Run) -> dict[str, Any]:
         "machine": str(run.summary.get("machine") or ""),
         "device": str(run.summary.get("device") or ""),
         "versions": {str(k): str(v) for k, v in versions.items()} if isinstance(versions, Mapping) else {},
-        "command": repeating(run.folder),
+        "command": command(run) or "",
         "config": yaml.dump(run.config, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100),
     }
     link = wandb_link(run)
@@ -44,11 +43,6 @@ def about(run: Run) -> dict[str, Any]:
 
 
 Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the one in C, where it was built
-
-
-def repeating(folder: Path) -> str:
-    """The command that trains the run of a folder again; the old folder is kept beside the new one."""
-    return shlex.join(["snlab", "fit", "--config", str(folder / CONFIG), "--again"])
 
 
 def wandb_link(run: Run) -> str | None:

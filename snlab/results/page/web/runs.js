@@ -94,10 +94,7 @@ function runDetails(about, run) {
       "dl",
       {},
       line("name", about.name),
-      line(
-        "repeat",
-        h("span", { class: "command" }, h("code", {}, about.command), copyButton(about.command)),
-      ),
+      line("repeat", about.command ? repeating(about.command) : ""),
       line(
         "outcome",
         [
@@ -119,6 +116,9 @@ function runDetails(about, run) {
     h("details", {}, h("summary", {}, "Configuration"), h("pre", {}, about.config)),
   );
 }
+
+const repeating = (command) =>
+  h("span", { class: "command" }, h("code", {}, command), copyButton(command));
 
 function copyButton(text) {
   const one = button(
