@@ -324,7 +324,8 @@ def test_a_run_says_how_it_is_repeated(path: Path, runs: list[Run], chromium: An
         tab.locator("#runs button.open").get_by_text(run.folder.name, exact=True).click()
         told = tab.locator("#runs tr.more:not([hidden])").text_content()
     for text in (str(run.folder), "OMP_NUM_THREADS=1 snlab fit --config", "--again",
-                 "diverged: the loss is not finite, 100 of 200", "12.5 s", "torch 2.11.0", "x86_64 CPU", "seed_everything: 1"):  # fmt: skip
+                 "diverged: the loss is not finite, 100 of 200", "12.5 s",
+                 "torch 2.11.0", "x86_64 CPU", "seed_everything: 1"):  # fmt: skip
         assert text in told
 
 
