@@ -27,7 +27,6 @@ def content(runs: Sequence[Run], skipped: Sequence[Skipped] = ()) -> dict[str, A
     groups = group(runs)
     compared = list(by_setting(groups).values())
     number = {id(run): i for i, run in enumerate(runs)}
-    names = {name: None for run in runs for name in scalars(run)}
     curves = Curves(
         points_for(sum(len(scalars(run)) for run in runs)),
         max((run.generator_steps for run in runs), default=0),
@@ -50,7 +49,6 @@ def content(runs: Sequence[Run], skipped: Sequence[Skipped] = ()) -> dict[str, A
         "groups": [_group(g, number) for g in groups],
         "comparisons": [_comparison(members, groups, number) for members in compared],
         "runs": shown,
-        "names": list(names),
         "grids": curves.grids,
         "t": t_factors(max((len(g.runs) for g in groups), default=0)),
         "tables": tables(runs, skipped),

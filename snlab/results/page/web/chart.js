@@ -21,10 +21,10 @@ const resized = new ResizeObserver((entries) => {
 // A panel with its title, its buttons and, as soon as it comes near the screen, its curves.
 //
 // what: {id, title, row (panels of one row share their zoom), drawing() -> a drawing, legend() -> entries for
-// an exported figure, csv() -> rows of cells, zoomable}.
+// an exported figure, csv() -> rows of cells}.
 class Chart {
   constructor(what) {
-    Object.assign(this, { zoomable: true, ...what });
+    Object.assign(this, what);
     this.stale = true;
     this.seen = false;
     this.plot = null;
@@ -51,7 +51,7 @@ class Chart {
         "figcaption",
         {},
         h("span", { class: "title" }, this.title),
-        h("span", { class: "tools" }, this.zoomable ? this.axisButton : null, exportMenu(this)),
+        h("span", { class: "tools" }, this.axisButton, exportMenu(this)),
       ),
       this.canvas,
       this.tip,
@@ -76,7 +76,7 @@ class Chart {
   // The chosen part of the x axis; null for all of it.
   zoom() {
     const ends = view.get(this.zoomKey).split("_").map(Number);
-    return this.zoomable && ends.length === 2 && ends[1] > ends[0] ? ends : null;
+    return ends.length === 2 && ends[1] > ends[0] ? ends : null;
   }
 
   setZoom(from, to) {
@@ -159,24 +159,26 @@ class Chart {
     const xs = plot.data[0];
     const [from, to] = [plot.scales.x.min, plot.scales.x.max];
     const quarter = (to - from) / 4;
+    const [first, last] = xRange(this.drawn);
     const moves = { ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10 };
     if (event.key in moves) {
-      const start = this.index ?? (moves[event.key] > 0 ? -1 : xs.length);
-      this.index = Math.max(0, Math.min(xs.length - 1, start + moves[event.key]));
+      const [leftmost, rightmost] = plot.series[0].idxs; // of what the zoom leaves
+      const start = this.index ?? (moves[event.key] > 0 ? leftmost - 1 : rightmost + 1);
+      this.index = Math.max(leftmost, Math.min(rightmost, start + moves[event.key]));
       plot.setCursor({ left: plot.valToPos(xs[this.index], "x"), top: plot.over.clientHeight / 2 });
       this.tell(this.index);
     } else if (event.key === "Escape") this.leave();
-    else if (!this.zoomable) return;
     else if (event.key === "+") this.setZoom(from + quarter, to - quarter);
-    else if (event.key === "-") this.setZoom(null);
-    else if (event.key === "0") this.setZoom(null);
+    else if (event.key === "-" && (from - first > 2 * quarter || last - to > 2 * quarter)) {
+      this.setZoom(Math.max(first, from - 2 * quarter), Math.min(last, to + 2 * quarter));
+    } else if (event.key === "-" || event.key === "0") this.setZoom(null);
     else if (event.key === "l") view.toggle("flip", this.id);
     else return;
     event.preventDefault();
   }
 }
 
-// The value of a series at an index, or where it has none there at the nearest before it; null beyond its end.
+// The value of a series at an index, or where it has none there at the nearest before it.
 function valueAt(plot, series, index) {
   const ys = plot.data[series];
   for (let i = index; i >= 0; i--)
@@ -247,7 +249,7 @@ function plotted(chart, drawn, width) {
       ],
       series,
       cursor: {
-        drag: { x: chart.zoomable, y: false, setScale: false, dist: 5 },
+        drag: { x: true, y: false, setScale: false, dist: 5 },
         sync: { key: chart.row, setSeries: false },
         points: { size: 6 },
         y: false,
@@ -317,13 +319,14 @@ function underneath(u, drawn, dark, paper) {
   ctx.beginPath();
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
+  const floor = (v) => (drawn.kind === "log" ? Math.max(v, u.scales.y.min) : v); // a band may reach below 0
   for (const band of drawn.bands) {
     const there = visiblePoints(band.xs, band.low, band.high, drawn.kind);
     if (there.length < 2) continue;
     ctx.beginPath();
     for (const i of there) ctx.lineTo(u.valToPos(band.xs[i], "x", true), u.valToPos(band.high[i], "y", true));
     for (const i of there.reverse())
-      ctx.lineTo(u.valToPos(band.xs[i], "x", true), u.valToPos(band.low[i], "y", true));
+      ctx.lineTo(u.valToPos(band.xs[i], "x", true), u.valToPos(floor(band.low[i]), "y", true));
     ctx.closePath();
     ctx.globalAlpha = band.alpha;
     ctx.fillStyle = band.colour(dark);

@@ -80,7 +80,7 @@ function seedLines(drawn, runs, name, style, options = {}) {
   if (!found.length) return;
   const { band, weight, single } = {
     band: view.get("band"),
-    weight: Number(view.get("smooth")),
+    weight: Math.min(Math.max(Number(view.get("smooth")) || 0, 0), 0.99),
     single: view.get("runs") === "1",
     ...options,
   };

@@ -59,7 +59,6 @@ function spectrumChart(place, layer, runs, steps) {
     id,
     title: layer,
     row: `spectra.${place}`,
-    zoomable: true,
     follows: "at.spectra",
     fullTitle: () => `${layer}, update ${chosenStep("at.spectra", steps)}, ${comparison.title}`,
     legend: () => legendOf(comparison),

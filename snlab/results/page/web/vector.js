@@ -44,11 +44,12 @@ function vector(drawn, options) {
   if (title) frame.push(text(title, { x: 8, y: 18, fill: paper.text, "font-size": 13, "font-weight": 600 }));
 
   const marks = [];
+  const floor = (v) => (drawn.kind === "log" ? Math.max(v, y0) : v); // a band may reach below 0
   for (const band of drawn.bands) {
     const there = visiblePoints(band.xs, band.low, band.high, drawn.kind);
     if (there.length < 2) continue;
     const upper = there.map((i) => `${round(x(band.xs[i]))} ${round(y(band.high[i]))}`);
-    const lower = there.map((i) => `${round(x(band.xs[i]))} ${round(y(band.low[i]))}`).reverse();
+    const lower = there.map((i) => `${round(x(band.xs[i]))} ${round(y(floor(band.low[i])))}`).reverse();
     marks.push(
       s("path", {
         d: `M${upper.join("L")}L${lower.join("L")}Z`,
@@ -163,7 +164,7 @@ function visiblePoints(xs, low, high, kind) {
   const there = [];
   for (let i = 0; i < xs.length; i++) {
     const fine = Number.isFinite(low[i]) && Number.isFinite(high[i]);
-    if (fine && (kind !== "log" || low[i] > 0)) there.push(i);
+    if (fine && (kind !== "log" || high[i] > 0)) there.push(i);
   }
   return there;
 }
