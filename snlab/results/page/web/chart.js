@@ -50,7 +50,7 @@ class Chart {
       h(
         "figcaption",
         {},
-        h("span", { class: "title" }, this.title),
+        h("span", { class: "title", title: this.title }, clipped(this.title)),
         h("span", { class: "tools" }, this.axisButton, exportMenu(this)),
       ),
       this.canvas,
@@ -89,7 +89,7 @@ class Chart {
     this.plot?.destroy();
     this.plot = null;
     this.leave();
-    const drawn = (this.drawn = this.drawing());
+    const drawn = (this.drawn = faded(this.drawing()));
     this.empty.textContent = isEmpty(drawn) ? (drawn.absent ?? "nothing to draw") : "";
     this.canvas.hidden = isEmpty(drawn);
     this.axisButton.setAttribute("aria-pressed", String(drawn.kind !== "linear"));
@@ -106,7 +106,7 @@ class Chart {
   }
 
   vector(options) {
-    const drawn = this.drawing();
+    const drawn = faded(this.drawing());
     return vector(drawn, {
       title: this.fullTitle?.() ?? this.title,
       legend: this.legend?.() ?? [],

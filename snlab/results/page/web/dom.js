@@ -22,6 +22,9 @@ function filled(element, attributes, children) {
   return element;
 }
 
+// Text for a place that has no room for ten thousand characters.
+const clipped = (text, most = 120) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+
 function button(text, onclick, attributes = {}) {
   return h("button", { type: "button", onclick, ...attributes }, text);
 }

@@ -102,7 +102,7 @@ function legend() {
         },
       },
       lineMark(name, dash),
-      h("span", {}, label),
+      h("span", {}, clipped(label)),
     );
     entry.update = () => {
       entry.setAttribute("aria-pressed", String(!isHidden("normalizer", name)));

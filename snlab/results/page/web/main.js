@@ -142,6 +142,10 @@ function build() {
   ].filter(Boolean);
   const bar = h("div", { class: "bar" }, legend(), h("div", { class: "menus" }, filterMenu(), controls()));
   page.append(head(), contents(sections), data.runs.length ? bar : "", ...sections);
+  // What stands below the bar starts where it ends, however many lines its legend takes.
+  new ResizeObserver(() => {
+    document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`);
+  }).observe(bar);
 }
 
 const REDRAWS = /^(|hide.*|band|runs|x|smooth|axis|theme|sigma|kind|flip)$/;

@@ -71,6 +71,15 @@ function xRange(drawn) {
   return low === high ? [low, low + 1] : [low, high];
 }
 
+const CROWD = 5; // bands that can lie over one another and still be seen
+
+// The drawing, with paler bands where there are many.
+function faded(drawn) {
+  const share = Math.min(1, CROWD / drawn.bands.length);
+  for (const band of drawn.bands) band.alpha *= Math.max(share, 0.35);
+  return drawn;
+}
+
 const isEmpty = (drawn) => drawn.lines.every((line) => line.xs.length === 0);
 
 // The lines and the band of one normalizer: its mean, its runs where they are wanted, a cross for each that

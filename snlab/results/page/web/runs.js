@@ -76,8 +76,6 @@ function runRow(about, run, columns) {
   return row;
 }
 
-const clipped = (text, most = 120) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
-
 function runDetails(about, run) {
   const line = (name, value) => (value ? [h("dt", {}, name), h("dd", {}, value)] : null);
   const versions = Object.entries(about.versions)

@@ -59,7 +59,7 @@ function tile(title, below, sample, samples, normalizer, caption = () => below) 
   const element = h(
     "figure",
     { class: "tile", "data-normalizer": normalizer ?? "real" },
-    h("figcaption", {}, h("span", { class: "title" }, title), line),
+    h("figcaption", {}, h("span", { class: "title", title }, clipped(title)), line),
     image,
     canvas,
     menu(
@@ -180,7 +180,7 @@ function everyRun() {
       h(
         "figcaption",
         {},
-        h("span", { class: "title" }, words),
+        h("span", { class: "title", title: words }, clipped(words)),
         h("span", { class: "below" }, [about.dataset, settingOf(run)].filter(Boolean).join(", ")),
       ),
       image,

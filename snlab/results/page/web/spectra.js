@@ -6,6 +6,7 @@ function slider(key, steps, label) {
     type: "range",
     min: 0,
     max: steps.length - 1,
+    disabled: steps.length === 1,
     step: 1,
     "aria-label": label,
     oninput: () => view.set(key, Number(input.value) === steps.length - 1 ? "" : String(steps[input.value])),
