@@ -139,16 +139,31 @@ def differences(configs: list[dict[str, Any]]) -> list[str]:
 
 def _differences(configs: list[dict[str, Any]], always: Sequence[str] = ()) -> list[str]:
     """For each configuration, the settings in which they differ, and those that are ``always`` said."""
-    flat = [flattened(config) for config in configs]
     # Of a class whose source has changed the groups have one name and setting, and are told apart by a mark.
     named = ("seed_everything", "data.dataset", "model.normalizer", "sources")
-    keys = [key for key in sorted(set().union(*flat)) if not key.startswith(named) and computes(key)]
-    differing = [key for key in keys if key in always or len({str(c.get(key)) for c in flat}) > 1]
-    names = {key: key.removeprefix("model.") for key in differing}
-    return [", ".join(f"{names[key]}={_said(config.get(key))}" for key in differing) for config in flat]
+    return [
+        ", ".join(f"{key.removeprefix('model.')}={said(value)}" for key, value in found.items())
+        for found in differing(configs, always, but=named)
+    ]
 
 
-def _said(value: Any) -> str:
+def differing(
+    configs: Sequence[Mapping[str, Any]], always: Sequence[str] = (), but: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """For each configuration, by dotted name, what of it computes something and is not the same in all.
+
+    Args:
+        configs: of runs; a setting that one lacks is None there.
+        always: names that are given in any case.
+        but: beginnings of names that are left out.
+    """
+    flat = [flattened(config) for config in configs]
+    keys = [key for key in sorted(set().union(*flat)) if not key.startswith(but) and computes(key)]
+    found = [key for key in keys if key in always or len({str(config.get(key)) for config in flat}) > 1]
+    return [{key: config.get(key) for key in found} for config in flat]
+
+
+def said(value: Any) -> str:
     """A setting's value in words: a class as one would call it."""
     return f"[{', '.join(map(label, value))}]" if isinstance(value, list) else label(value)
 

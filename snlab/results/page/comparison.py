@@ -6,11 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from snlab.core.registry import label
 from snlab.results import looks
-from snlab.results.groups import Group, by_dataset, flattened
+from snlab.results.groups import Group, by_dataset, differing, said
 from snlab.results.tables import Cell, Table, make
-from snlab.tracking.identity import computes
 from snlab.tracking.run_folder import Run, Skipped
 
 
@@ -49,18 +47,9 @@ def _cell(cell: Cell) -> dict[str, Any]:
 
 def differences(groups: Sequence[Group]) -> dict[str, Any]:
     """Every setting in which groups differ, seeds and what computes nothing apart, and its values."""
-    flat = [flattened(g.runs[0].config) for g in groups]
-    keys = [key for key in dict.fromkeys(key for config in flat for key in config) if _counts(key)]
-    differing = [key for key in keys if len({_said(config.get(key)) for config in flat}) > 1]
-    return {"keys": differing, "values": [[_said(config.get(key)) for key in differing] for config in flat]}
-
-
-def _counts(key: str) -> bool:
-    return key != "seed_everything" and not key.startswith("sources") and computes(key)
-
-
-def _said(value: Any) -> str:
-    return "–" if value is None else label(value) if isinstance(value, str | dict) else str(value)
+    found = differing([g.runs[0].config for g in groups], but=("seed_everything", "sources"))
+    words = [["–" if value is None else said(value) for value in settings.values()] for settings in found]
+    return {"keys": list(found[0]) if found else [], "values": words}
 
 
 def normalizers(groups: Sequence[Group]) -> list[dict[str, Any]]:

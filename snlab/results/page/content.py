@@ -55,7 +55,7 @@ def content(runs: Sequence[Run], skipped: Sequence[Skipped] = ()) -> dict[str, A
         "samples": samples["comparisons"],
         "lastSamples": last["images"],
         "spectra": spectrum["comparisons"],
-        "differences": differences(groups) if groups else {"keys": [], "values": []},
+        "differences": differences(groups),
         "environment": environment(runs),
     }
 
