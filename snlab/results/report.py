@@ -40,14 +40,9 @@ def report(runs: Sequence[Run], out: str | Path, skipped: Sequence[Skipped] = ()
     write(out, page(runs, skipped))
 
 
-def page(runs: Sequence[Run], skipped: Sequence[Skipped] = (), live: tuple[str, str] | None = None) -> str:
+def page(runs: Sequence[Run], skipped: Sequence[Skipped] = ()) -> str:
     """The page as HTML; it names what was ``skipped``, and says so where there is no run.
 
-    Args:
-        runs: any, of one data set or of several.
-        skipped: folders that could not be read.
-        live: for a page that is served while runs go on, an address on its server, and what that answers
-            as long as the page is the newest. The page asks it every two seconds, and at another answer loads
-            itself again; its view stays.
+    What a reader chooses is kept in the address's fragment, so that it outlives a reload.
     """
-    return document(content(runs, skipped) | ({"live": live} if live else {}))
+    return document(content(runs, skipped))

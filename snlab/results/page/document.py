@@ -15,7 +15,7 @@ LIBRARY = ("vendor/uPlot.iife.min.js",)
 # In this order: what a script uses stands before it.
 SCRIPTS = (
     *("dom", "data", "view", "statistics", "ticks", "model", "vector", "chart", "export"),
-    *("filter", "curves", "layers", "spectra", "samples", "table", "runs", "live", "main"),
+    *("filter", "curves", "layers", "spectra", "samples", "table", "runs", "main"),
 )
 STYLES = ("vendor/uPlot.min.css", "web/page.css", "web/parts.css", "web/print.css")
 
@@ -23,8 +23,8 @@ STYLES = ("vendor/uPlot.min.css", "web/page.css", "web/parts.css", "web/print.cs
 def document(data: Any) -> str:
     """A whole HTML document around ``data``, which is any JSON value.
 
-    Its policy lets no script run but the page's own, by their hash, and nothing be loaded but what is in it
-    (and, of its own server, whether there is news).
+    Its policy lets no script run but the page's own, by its hash, and nothing be loaded but what is in it. A
+    server of the page may add a script of its own by another hash, which may then ask that server.
     """
     script = "\n".join([*map(_read, LIBRARY), _own_scripts()])
     style = "\n".join(map(_read, STYLES))

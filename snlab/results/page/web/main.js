@@ -220,6 +220,4 @@ function printedKey(comparison) {
 }
 
 build();
-restoreScroll();
-if (data.live) follow(data.live);
 document.documentElement.dataset.ready = "true";
