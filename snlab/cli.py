@@ -22,8 +22,11 @@ from snlab.core.text import use_text_anywhere
 from snlab.lists import KINDS, described
 from snlab.papers.arguments import add_arguments as reproduce_arguments
 from snlab.papers.arguments import from_arguments as reproduce_options
+from snlab.results.terminal import commands as terminal
 from snlab.scoring.arguments import add_arguments as evaluate_arguments
 from snlab.scoring.arguments import from_arguments as evaluate_options
+from snlab.sweeps.arguments import add_arguments as sweep_arguments
+from snlab.sweeps.arguments import add_slots
 from snlab.sweeps.slurm import add_arguments as slurm_arguments
 from snlab.tracking.wandb_agent_run import noted
 from snlab.tracking.wandb_import import import_early
@@ -251,6 +254,12 @@ def _say_skipped(skipped: Sequence[Skipped]) -> None:
 
 
 def report(options: argparse.Namespace) -> int:
+    if options.watch:
+        from snlab.results.live import watch
+
+        watch(_roots(options), options.out, options.port)
+    if options.port is not None:
+        raise UserError("--port is of --watch")
     from snlab.results.report import report as write_report
     from snlab.results.report import runs_of
 
@@ -293,28 +302,12 @@ def _parser() -> Parser:
     one.add_argument("--workers", type=int, default=None, help="runs at a time (default: one a CPU core)")
 
     one = command("sweep", sweep, "Run a sweep on this machine: one W&B file, no account; again, it goes on.")
-    one.add_argument("file", help="a sweep file, or one of snlab list sweeps by its name")
+    sweep_arguments(one)
     _imports(one)
-    one.add_argument("--dry-run", action="store_true", help="print every run and the cost, and run nothing")
-    one.add_argument("--runs", type=Path, default=Path("runs"), help="where to (default: %(default)s/SWEEP)")
-    _slots(one)
-    one.add_argument("--storage", help="the study's database, for many machines: postgresql+psycopg://...")
-    one.add_argument(
-        "--lease", type=int, default=60, help="seconds after which a dead executor's runs are taken over"
-    )
-    one.add_argument(
-        "--attempts", type=int, default=3, help="how often a run is tried (default: %(default)s)"
-    )
-    one.add_argument("--retry-failed", action="store_true", help="open again whatever run failed before")
-    one.add_argument("--sampler", default="tpe", help="of a bayes search: tpe or gp (default: %(default)s)")
-
-    one.add_argument(
-        "--wandb", metavar="ENTITY/PROJECT", help="create the sweep on W&B instead of running it"
-    )
 
     one = command("agent", agent, "Run a W&B sweep's agents on this machine, one a GPU slot.")
     one.add_argument("sweep", help="ENTITY/PROJECT/ID, as snlab sweep --wandb and wandb sweep print it")
-    _slots(one)
+    add_slots(one)
     one.add_argument("--restarts", type=int, default=3, help="of an agent that dies (default: %(default)s)")
 
     one = command("slurm", slurm, "Submit a sweep to SLURM: an array of jobs, one executor a node.")
@@ -323,7 +316,7 @@ def _parser() -> Parser:
     one = command("reproduce", reproduce, "A paper's table or figure, from its sweeps to a page of results.")
     reproduce_arguments(one)
     _imports(one)
-    _slots(one)
+    add_slots(one)
 
     one = command("evaluate", evaluate, "Score checkpoints, each into its run's folder.")
     evaluate_arguments(one)
@@ -341,11 +334,25 @@ def _parser() -> Parser:
     one.add_argument("name", help="which: snlab list figures")
     _runs(one)
     one.add_argument("--out", type=Path, required=True, help="a .png, .pdf or .svg file")
-    one.add_argument("--width", help="of a paper's figure: column (the default), page, or inches")
+    one.add_argument("--width", help="column, page or inches (default: page; of a paper's figure column)")
 
     one = command("report", report, "Write one self-contained page about finished runs.")
     _runs(one)
     one.add_argument("--out", type=Path, default=Path("report.html"), help="(default: %(default)s)")
+    one.add_argument("--watch", action="store_true", help="serve it on 127.0.0.1, made anew as runs go on")
+    one.add_argument("--port", type=int, help="of 127.0.0.1, under --watch (default: a free one)")
+
+    one = command("runs", lambda o: terminal.runs(o, _roots(o)), "List runs: how far, how good, how long.")
+    terminal.add_runs(one)
+    _runs(one)
+
+    one = command("show", lambda o: terminal.show(o, _roots(o)), "One run: its curves, and how to repeat it.")
+    terminal.add_show(one)
+    _runs(one)
+
+    one = command("compare", lambda o: terminal.compare(o, _roots(o)), "What runs differ in.")
+    terminal.add_compare(one)
+    _runs(one)
     return parser
 
 
@@ -382,10 +389,3 @@ def _runs(parser: Parser) -> None:
         metavar="DIR",
         help="folder of runs (default: runs); again, for those of several",
     )
-
-
-def _slots(parser: Parser) -> None:
-    parser.add_argument("--workers", type=int, help="runs at a time on the CPU (default: one a core)")
-    parser.add_argument("--gpus", help="all, or numbers as in 0,1 (default: all that there are)")
-    parser.add_argument("--gpus-per-run", type=int, default=1, help="(default: %(default)s)")
-    parser.add_argument("--runs-per-gpu", type=int, default=1, help="(default: %(default)s)")

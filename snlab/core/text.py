@@ -59,3 +59,28 @@ def _transliterate(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error(TRANSLITERATE, _transliterate)
+
+
+# ---- words -----------------------------------------------------------------------------------------------
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words of the right size.
+
+    >>> duration(42), duration(600), duration(9000), duration(400000)
+    ('42 s', '10 min', '2.5 h', '4.6 days')
+    """
+    for size, unit, digits in ((86400, "days", 1), (3600, "h", 1), (60, "min", 0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def printable(text: str, most: int | None = None) -> str:
+    """``text`` in one line, with nothing in it that a terminal would act on, and cut where it is long.
+
+    >>> printable("a\\x1b[2Jb\\nc"), printable("normalizer", 6)
+    ('a\\\\x1b[2Jb c', 'norma…')
+    """
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    return shown if most is None or len(shown) <= most else f"{shown[: most - 1]}…"

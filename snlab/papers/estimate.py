@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 
 from snlab.core.machine import machine, processor
+from snlab.core.text import duration
 from snlab.papers.arguments import Options
 from snlab.sweeps.check import Planned, plan, quiet
 from snlab.sweeps.command import state
 from snlab.sweeps.cost import estimate
-from snlab.sweeps.display import duration
 from snlab.sweeps.document import Sweep
 from snlab.sweeps.slots import Slot
 from snlab.training.arguments import FitCLI

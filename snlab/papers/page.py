@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from snlab import __version__
 from snlab.core.machine import commit, processor
+from snlab.core.text import duration
 from snlab.papers.arguments import Options
 from snlab.papers.claims import claims
 from snlab.results.extractors import extractors
@@ -15,7 +16,6 @@ from snlab.results.notes import listed
 from snlab.results.papers import PaperTable, paper, paper_table
 from snlab.results.spelling import plain, split_width
 from snlab.results.tables import Table, render
-from snlab.sweeps.display import duration
 from snlab.sweeps.slots import cores_in_reach
 from snlab.tracking.identity import setting
 from snlab.tracking.run_folder import CONFIG, FINISHED, SUMMARY, Run

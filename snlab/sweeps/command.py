@@ -12,10 +12,11 @@ from typing import Any
 from rich.console import Console
 
 from snlab.core.errors import INTERRUPTED, REQUEUE, UserError
+from snlab.core.text import duration
 from snlab.sweeps.check import Planned, check, check_files, plan, quiet, total
 from snlab.sweeps.command_line import with_words
 from snlab.sweeps.cost import estimate
-from snlab.sweeps.display import SweepDisplay, best_of, duration
+from snlab.sweeps.display import SweepDisplay, best_of
 from snlab.sweeps.document import Sweep, in_words, read_sweep
 from snlab.sweeps.executor import Executor
 from snlab.sweeps.launch import preload, wait_until_preloaded

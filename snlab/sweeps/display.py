@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from snlab.core.text import duration
 from snlab.sweeps.attempts import Task
 from snlab.sweeps.objective import Metric
 from snlab.sweeps.study import STOPPED_EARLY
@@ -112,15 +113,3 @@ def best_of(tasks: Sequence[Task], metric: Metric | None) -> Task | None:
         if best is None or best.score is None or metric.better(task.score, best.score):
             best = task
     return best
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words of the right size.
-
-    >>> duration(42), duration(600), duration(9000), duration(400000)
-    ('42 s', '10 min', '2.5 h', '4.6 days')
-    """
-    for size, unit, digits in ((86400, "days", 1), (3600, "h", 1), (60, "min", 0)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.{digits}f} {unit}"
-    return f"{seconds:.0f} s"

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from snlab.callbacks.progress import progress_in
 from snlab.core import failures
@@ -22,7 +22,7 @@ from snlab.sweeps.slots import Slot
 from snlab.sweeps.study import Claimed
 from snlab.tracking.checkpoints import checkpoint_step, newest_good
 from snlab.tracking.damage import damage
-from snlab.tracking.places import LOCK
+from snlab.tracking.places import in_use
 from snlab.tracking.run_folder import CHECKPOINTS, LOST, METRICS, OVER, SUMMARY, Run, read_metrics
 
 LOG = "train.log"
@@ -57,11 +57,7 @@ class TrialProcess:
     @property
     def busy(self) -> bool:
         """Whether another process trains in the folder, such as another sweep that has the same trial."""
-        try:
-            with FileLock(self.folder / LOCK, timeout=0):
-                return False
-        except Timeout:
-            return True
+        return in_use(self.folder)
 
     def start(self) -> None:
         """OSError where the folder cannot be written, for one."""

@@ -20,7 +20,7 @@ _TRAINER_NOT_IDENTITY = {
     *("enable_checkpointing", "enable_progress_bar", "enable_model_summary", "profiler", "detect_anomaly"),
 }
 # Its defaults that are not empty. What is at its default is left out, so that a new option changes nothing.
-_TRAINER_DEFAULTS: dict[str, Any] = {
+TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": -1,
     "check_val_every_n_epoch": 1,
     "accumulate_grad_batches": 1,
@@ -72,7 +72,7 @@ def computes(key: str) -> bool:
 
 
 def _default(option: str, value: Any) -> bool:
-    if option not in _TRAINER_DEFAULTS:
+    if option not in TRAINER_DEFAULTS:
         return value is None or (isinstance(value, bool | int | float | list) and not value)
-    default = _TRAINER_DEFAULTS[option]
+    default = TRAINER_DEFAULTS[option]
     return type(value) is type(default) and value == default

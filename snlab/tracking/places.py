@@ -48,6 +48,23 @@ def move_aside(folder: Path) -> None:
             folder.rename(f"{folder}{BEFORE}{repeats(folder) + 1}")
 
 
+def in_use(folder: Path) -> bool:
+    """Whether a process of this machine trains in a run's folder; nothing is written to find out.
+
+    False where that cannot be known: in a folder that cannot be read, or where locks do not work.
+    """
+    import fcntl  # of Unix alone, which a run's own loop can do without
+
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # which goes as the file is closed
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 @contextmanager
 def told(folder: Path, what: str) -> Iterator[None]:
     """Inside, UserError where ``folder`` is in use, or the system does not let it be read or written."""

@@ -4,6 +4,7 @@ RUN/config.yaml      the complete configuration
     metrics.jsonl    one JSON object a line, each with its generator_step; only ever appended to
     summary.json     written last, in one piece, with the outcome
     checkpoints/     samples/     wandb/
+    wandb/url        where W&B shows the run, where it is mirrored online
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
 SAMPLES = "samples"
+WANDB_URL = "wandb/url"  # where on W&B a mirrored run is shown: its address, in one line
 MODULE = "module"  # in the configuration, where the run was of a LightningModule of the user's: its class
 REAL = "real"  # in SAMPLES, beside the generated: real samples, and the centres of a mixture's modes
 MODES = "modes"
@@ -73,6 +75,9 @@ class RunWriter:
         if path.exists():
             kept = [row for row in read_metrics(path) if row[GENERATOR_STEP] <= generator_step]
             write_atomically(path, "".join(json.dumps(row) + "\n" for row in kept))
+
+    def write_wandb_url(self, url: str) -> None:
+        write_atomically(self.folder / WANDB_URL, f"{url}\n")
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         text = json.dumps({name: finite(value) for name, value in summary.items()}, indent=1)
@@ -149,6 +154,15 @@ class Run:
             return UNFINISHED  # as --trainer.fast_dev_run once left it
         return outcome
 
+    @property
+    def wandb_url(self) -> str | None:
+        """Where W&B shows the run; None where it was not mirrored online."""
+        try:
+            url = (self.folder / WANDB_URL).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            return None
+        return url if url.startswith(("https://", "http://")) else None
+
     @cached_property
     def rows(self) -> dict[int, dict[str, Any]]:
         """What was logged, by generator step: the lines of one step are one row."""
@@ -194,7 +208,7 @@ def read_runs(root: str | Path) -> tuple[list[Run], list[Skipped]]:
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"no folder {root}: --runs wants a folder that holds runs")
-    found, skipped = _run_folders(root)
+    found, skipped = run_folders(root)
     runs = []
     for folder in found:
         try:
@@ -206,7 +220,7 @@ def read_runs(root: str | Path) -> tuple[list[Run], list[Skipped]]:
     return runs, sorted(skipped)
 
 
-def _run_folders(root: Path) -> tuple[list[Path], list[Skipped]]:
+def run_folders(root: Path) -> tuple[list[Path], list[Skipped]]:
     """Folders with a configuration below ``root``, links to a run followed, and each run once.
 
     Beside them, what was a run's folder before its configuration went, and folders that cannot be opened.

@@ -19,7 +19,7 @@ from pytorch_lightning.utilities import rank_zero_only, rank_zero_warn
 from torch import Tensor
 
 from snlab.core import names
-from snlab.tracking.run_folder import KILLED, Run
+from snlab.tracking.run_folder import KILLED, Run, RunWriter
 from snlab.tracking.sample_pictures import density_map, image_grid
 from snlab.tracking.wandb_agent_run import beside, parameters, run_id, wanted_again
 
@@ -104,6 +104,9 @@ class WandbMirror(WandbLogger):
                 )
                 run.define_metric(names.GENERATOR_STEP)
                 run.define_metric("*", step_metric=names.GENERATOR_STEP)
+                if isinstance(run.url, str) and run.url:  # it is online
+                    with contextlib.suppress(OSError):
+                        RunWriter(self.folder).write_wandb_url(run.url)
                 return run
         except (Exception, SystemExit):
             _forget()

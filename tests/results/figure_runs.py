@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from snlab.results.figures.miyato2018 import PAPER
-from snlab.results.figures.miyato2018.printed import RC
 from snlab.results.figures.style import style
 from snlab.results.reading import collect
 from snlab.results.settings import SETTINGS
@@ -20,7 +19,7 @@ COLUMN, PAGE = 3.25, 6.75
 
 
 def figure(number: int, lab: Any, width: float = PAGE) -> Any:
-    with style(RC):
+    with style():
         return PAPER[f"miyato2018/figure{number}"](collect(lab.root).runs, width)
 
 

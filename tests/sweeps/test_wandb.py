@@ -105,6 +105,14 @@ def assert_shown(shown, run: Run) -> None:
                 assert math.isclose(logged[step][name], value, rel_tol=1e-6), name
 
 
+def test_each_folder_says_where_wandb_shows_its_run(sweep, wandb_server, folder):
+    here = {run.normalizer: run for run in find_runs(folder / "runs")}
+    for shown in wandb_server.runs_of(sweep[0]):
+        url = here[shown.given["model.normalizer"]].wandb_url
+        assert url is not None
+        assert url.endswith(f"/tester/snlab/runs/{shown.id}")
+
+
 def test_the_history_at_wandb_is_the_run_folders(sweep, wandb_server, folder):
     here = {run.normalizer: run for run in find_runs(folder / "runs")}
     for shown in wandb_server.runs_of(sweep[0]):

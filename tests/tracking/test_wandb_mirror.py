@@ -209,6 +209,10 @@ def test_without_any_wandb_a_run_goes_on(monkeypatch, tmp_path, recwarn):
     ]
 
 
+def test_what_is_mirrored_offline_is_shown_nowhere(run):
+    assert run.wandb_url is None
+
+
 def test_disabled_writes_nothing(tmp_path):
     mirror = WandbMirror(WandbOptions(mode="disabled"), tmp_path, "abc", {})
     mirror.log_metrics({"x": 1.0}, step=3)

@@ -1,6 +1,7 @@
 """Figures of runs, by name: made for print, the same for the same runs, byte for byte.
 
-Those of any runs (FIGURES) have one width; those of a paper (PAPER) are made for a column or a page.
+Each is made for a column or a page, or for any other width: those of any runs (FIGURES) as those of a paper
+(PAPER), which are laid out anew for it and not scaled.
 
 matplotlib is imported only when one is drawn.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from snlab.core.errors import UserError, nearest
 from snlab.results.figures.fidelity import fidelity
 from snlab.results.figures.miyato2018 import PAPER
-from snlab.results.figures.miyato2018.printed import RC, inches
+from snlab.results.figures.printed import inches
 from snlab.results.figures.ratio import ratio
 from snlab.results.figures.samples import samples
 from snlab.results.figures.sigma import sigma
@@ -27,7 +28,7 @@ from snlab.tracking.run_folder import Run
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FIGURES: dict[str, Callable[[Sequence[Run]], Figure]] = {
+FIGURES: dict[str, Callable[[Sequence[Run], float], Figure]] = {
     "sigma": sigma,
     "ratio": ratio,
     "fidelity": fidelity,
@@ -44,7 +45,7 @@ def draw(name: str, runs: Sequence[Run], out: str | Path, width: str | None = No
         name: of FIGURES or PAPER.
         runs: what it is drawn from.
         out: a .pdf, .png or .svg file.
-        width: of a paper's figure: ``column`` (the default), ``page``, or a number of inches.
+        width: ``column``, ``page``, or a number of inches; by default a page, of a paper's figure a column.
 
     Raises:
         UserError: for an unknown name, suffix or width, for runs that logged nothing to draw (what is missing
@@ -61,18 +62,13 @@ def draw(name: str, runs: Sequence[Run], out: str | Path, width: str | None = No
 def picture(
     name: str, runs: Sequence[Run], format: str = "png", dpi: int | None = None, width: str | None = None
 ) -> bytes:
-    """One figure as the bytes of a png, pdf or svg file; by default at 200 dpi, a paper's at 300."""
+    """One figure as the bytes of a png, pdf or svg file; by default at 300 dpi."""
     if name not in FIGURES and name not in PAPER:
         raise UserError(f"unknown figure {name!r}; {nearest(name, [*FIGURES, *PAPER])}")
-    if name in FIGURES and width is not None:
-        raise UserError(f"figure {name} has one width; --width is for {', '.join(PAPER)}")
+    make, usual = (FIGURES[name], "page") if name in FIGURES else (PAPER[name], "column")
+    size = inches(width or usual)
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
     file = io.BytesIO()
-    if name in PAPER:
-        size = inches(width or "column")
-        with style(RC):
-            PAPER[name](runs, size).savefig(file, format=format, dpi=dpi or 300, metadata=undated)
-    else:
-        with style():
-            FIGURES[name](runs).savefig(file, format=format, dpi=dpi or 200, metadata=undated)
+    with style():
+        make(runs, size).savefig(file, format=format, dpi=dpi or 300, metadata=undated)
     return file.getvalue()

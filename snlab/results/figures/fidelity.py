@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from snlab.core import names
 from snlab.results.extractors import extractors
-from snlab.results.figures.style import (
+from snlab.results.figures.printed import (
     CROSS,
-    ROWS,
-    draw_seeds,
-    from_zero,
+    DOT,
+    THICK,
+    around,
+    columns,
+    curve_over_seeds,
+    entries,
+    fitted,
+    grid_height,
     heading,
-    legend,
-    legend_height,
+    key,
+    sheet,
+)
+from snlab.results.figures.style import (
+    ROWS,
+    SMALL,
+    from_zero,
+    headline,
     logged,
     missing,
-    page,
     plain_numbers,
-    title,
     updates_axis,
 )
 from snlab.results.groups import Group, by_setting, group
@@ -36,7 +44,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-COLUMNS = 2  # settings side by side
+PANEL = 2.5  # inches, at least, of one setting's
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Panel:
     log: bool = False
 
 
-def fidelity(runs: Sequence[Run]) -> Figure:
+def fidelity(runs: Sequence[Run], width: float) -> Figure:
     """FID over generator updates (good samples and modes of mixtures), each seed's last value beside."""
     groups = group(runs)
     looks = palette(g.normalizer for g in groups)
@@ -59,26 +67,39 @@ def fidelity(runs: Sequence[Run]) -> Figure:
     if not panels:
         raise missing(f"{names.FID}/EXTRACTOR or {names.MODES_HIGH_QUALITY}", "no fidelity")
     cells = [list(by_setting(panel.groups).values()) for panel in panels]
-    lines = [-(-len(settings[:ROWS]) // COLUMNS) for settings in cells]
-    heights = [
-        0.6 + 3.0 * count + legend_height(panel.groups, looks)
-        for panel, count in zip(panels, lines, strict=True)
+    handles = [entries(panel.groups, looks) for panel in panels]
+    titles = [_title(panel, len(settings)) for panel, settings in zip(panels, cells, strict=True)]
+    side = [columns(width, PANEL, len(settings)) for settings in cells]
+    above = [
+        [fitted(of[0].setting, 0.75 * width / beside, SMALL) for of in settings[:ROWS]]
+        for settings, beside in zip(cells, side, strict=True)
     ]
-    figure, bands = page(heights)
-    for band, panel, settings, count in zip(bands, panels, cells, lines, strict=True):
-        columns = min(len(settings), COLUMNS)
-        grid = band.subplots(count, 2 * columns, sharey=True, width_ratios=[4, 1] * columns, squeeze=False)
-        pairs = [(line[i], line[i + 1]) for line in grid for i in range(0, 2 * columns, 2)]
+    heights = [
+        grid_height(texts, beside, 1.65) + around(text, of, width)
+        for texts, beside, text, of in zip(above, side, titles, handles, strict=True)
+    ]
+    figure, bands = sheet(width, heights)
+    for band, panel, settings, texts, text, beside, of in zip(
+        bands, panels, cells, above, titles, side, handles, strict=True
+    ):
+        count = -(-len(texts) // beside)
+        grid = band.subplots(count, 2 * beside, sharey=True, width_ratios=[4, 1] * beside, squeeze=False)
+        pairs = [(line[i], line[i + 1]) for line in grid for i in range(0, 2 * beside, 2)]
         for i, ((curves, strip), members) in enumerate(zip(pairs, settings, strict=False)):
             _cell(curves, strip, panel, members, looks)
-            if i % columns == 0:
+            curves.set_title(texts[i], loc="left", fontsize=SMALL)
+            if i % beside == 0:
                 curves.set_ylabel(panel.label)
         for axes in (axes for pair in pairs[len(settings) :] for axes in pair):
             axes.remove()
-        shown = f"\n(the first {ROWS} of {len(settings)} settings are shown)" if len(settings) > ROWS else ""
-        title(band, heading(panel.groups) + shown)
-        legend(band, panel.groups, looks)
+        heading(band, text, width)
+        key(band, of, width)
     return figure
+
+
+def _title(panel: Panel, settings: int) -> str:
+    shown = f"\n(the first {ROWS} of {settings} settings are shown)" if settings > ROWS else ""
+    return headline(panel.groups) + shown
 
 
 def _cell(
@@ -86,11 +107,13 @@ def _cell(
 ) -> None:
     """One setting: the normalizers' curves, and their last values."""
     for g in groups:
-        draw_seeds(curves, g, panel.name, looks[g.normalizer], [run for run in g.whole if panel.scored(run)])
+        look = looks[g.normalizer]
+        curve_over_seeds(
+            curves, [run for run in g.whole if panel.scored(run)], panel.name, look.colour, look.line
+        )
     if panel.log:
         _log_scale(curves)
     from_zero(curves)
-    curves.set_title(textwrap.fill(groups[0].setting, 56), loc="left", fontsize=8)
     updates_axis(curves)
     _last_values(strip, panel, groups, looks)
 
@@ -121,21 +144,21 @@ def _last_values(axes: Axes, panel: Panel, groups: Sequence[Group], looks: Mappi
         values = [final(run, panel.name) for run in g.of(FINISHED) if panel.scored(run)]
         values = [value for value in values if np.isfinite(value)]
         spots = x + 0.22 * np.linspace(-1, 1, len(values)) if len(values) > 1 else [x]
-        how: dict[str, Any] = {"marker": look.marker, "linestyle": "none", "markersize": 5, "alpha": 0.85}
+        how = {**DOT, "marker": look.marker, "markersize": 3, "alpha": 0.85}
         axes.plot(spots[: len(values)], values, color=look.colour, **how)
         if values:
             mean = float(np.mean(values))
-            axes.plot([x - 0.38, x + 0.38], [mean, mean], color=look.colour, linewidth=2)
+            axes.plot([x - 0.38, x + 0.38], [mean, mean], color=look.colour, **THICK)
         for place in range(sum(panel.scored(run) for run in g.of(DIVERGED))):
             y = 0.97 - 0.06 * place if panel.log else 0.03 + 0.06 * place  # the worst end
             height = axes.get_xaxis_transform()
-            axes.plot([x], [y], "x", color=look.colour, transform=height, **CROSS)
+            axes.plot([x], [y], color=look.colour, transform=height, **CROSS)
     axes.set_xlim(-0.7, len(groups) - 0.3)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     axes.spines["left"].set_visible(False)
     axes.tick_params(left=False, labelleft=False, which="both")
-    axes.set_xlabel("last value,\neach seed\na dot", fontsize=8)
+    axes.set_xlabel("last value,\neach seed\na dot", fontsize=SMALL)
 
 
 def _log_scale(axes: Axes) -> None:

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snlab.core import names
-from snlab.results.figures.style import (
-    by_row,
-    draw_seeds,
-    from_zero,
-    legend,
-    legend_height,
-    logged,
-    missing,
-    page,
-    plain_numbers,
-    title,
-    updates_axis,
+from snlab.results.figures.printed import (
+    around,
+    columns,
+    curve_over_seeds,
+    entries,
+    fitted,
+    grid_height,
+    heading,
+    key,
+    sheet,
 )
+from snlab.results.figures.style import SMALL, by_row, from_zero, logged, missing, plain_numbers, updates_axis
 from snlab.results.groups import group
 from snlab.results.looks import palette
 from snlab.results.reading import ratio_name
@@ -29,7 +28,7 @@ from snlab.tracking.run_folder import Run
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = 3
+PANEL = 1.6  # inches, at least
 SPIKE = 30  # nats: beyond, a linear axis would show one spike and nothing else
 # What is shown where it was logged, in order; the value at the optimum is ruled in where there is one.
 PANELS: dict[str, tuple[str, float | None]] = {
@@ -44,7 +43,7 @@ PANELS: dict[str, tuple[str, float | None]] = {
 }
 
 
-def ratio(runs: Sequence[Run]) -> Figure:
+def ratio(runs: Sequence[Run], width: float) -> Figure:
     """Density-ratio stability over generator updates: a panel a metric, a line a normalizer."""
     groups = group(runs)
     looks = palette(g.normalizer for g in groups)
@@ -52,27 +51,35 @@ def ratio(runs: Sequence[Run]) -> Figure:
     if not rows:
         raise missing(f"{names.RATIO}/{names.SATURATION} or another {names.RATIO}/NAME", "no density ratio")
     panels = [_panels([run for g in row.groups for run in g.whole]) for row in rows]
-    lines = [-(-len(found) // COLUMNS) for found in panels]
-    figure, bands = page([
-        0.85 + 2.0 * count + legend_height(row.groups, looks) for row, count in zip(rows, lines, strict=True)
-    ])  # fmt: skip
-    for band, row, found, count in zip(bands, rows, panels, lines, strict=True):
-        grid = band.subplots(count, min(len(found), COLUMNS), sharex=True, squeeze=False)
-        for i, (axes, (name, text, optimum)) in enumerate(zip(grid.flat, found, strict=False)):
+    handles = [entries(row.groups, looks) for row in rows]
+    side = [columns(width, PANEL, len(found)) for found in panels]
+    titles = [
+        [fitted(text, width / beside - 0.25, SMALL) for _, text, _ in found]
+        for found, beside in zip(panels, side, strict=True)
+    ]
+    heights = [
+        grid_height(texts, beside, 1.15) + around(row.title, of, width)
+        for row, texts, beside, of in zip(rows, titles, side, handles, strict=True)
+    ]
+    figure, bands = sheet(width, heights)
+    for band, row, found, texts, beside, of in zip(bands, rows, panels, titles, side, handles, strict=True):
+        grid = band.subplots(-(-len(found) // beside), beside, sharex=True, squeeze=False)
+        for i, (axes, (name, _, optimum)) in enumerate(zip(grid.flat, found, strict=False)):
             if optimum is not None:
-                axes.axhline(optimum, color="#999999", linewidth=0.8, zorder=1)
+                axes.axhline(optimum, color="#999999", linewidth=0.6, zorder=1)
             for g in row.groups:
-                draw_seeds(axes, g, name, looks[g.normalizer])
+                look = looks[g.normalizer]
+                curve_over_seeds(axes, g.whole, name, look.colour, look.line)
             if np.abs(axes.dataLim.intervaly).max() > SPIKE:
                 axes.set_yscale("symlog", linthresh=1)
                 plain_numbers(axes)
             from_zero(axes)
-            axes.set_title(text, loc="left")
-            updates_axis(axes, label=i + COLUMNS >= len(found))
+            axes.set_title(texts[i], loc="left", fontsize=SMALL)
+            updates_axis(axes, label=i + beside >= len(found))
         for axes in grid.flat[len(found) :]:
             axes.remove()
-        title(band, row.title)
-        legend(band, row.groups, looks)
+        heading(band, row.title, width)
+        key(band, of, width)
     return figure
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snlab.results import looks
-from snlab.results.figures.style import by_row, missing, page, title
+from snlab.results.figures.printed import PALE, columns, fitted, grid_height, heading, heading_height, sheet
+from snlab.results.figures.style import SMALL, Row, by_row, missing
 from snlab.results.groups import Group, group
 from snlab.tracking.run_folder import FINISHED, MODES, REAL, SAMPLES, Run
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = 5
-REAL_COLOUR = "#222222"
+PANEL = 1.3  # inches, at least
+REAL_COLOUR, REAL_NAME = "#222222", "real data"
 
 
-def samples(runs: Sequence[Run]) -> Figure:
+def samples(runs: Sequence[Run], width: float) -> Figure:
     """Real samples and the last of each normalizer side by side, of its first seed: images, or points."""
     rows = by_row(group(runs), lambda g: shown(g) is not None)
     palette = looks.palette(g.normalizer for row in rows for g in row.groups)
@@ -30,34 +30,44 @@ def samples(runs: Sequence[Run]) -> Figure:
         raise missing(f"{SAMPLES}/STEP.png or {SAMPLES}/STEP.npy", "no sample")
     real = [left_beside([run for g in row.groups for run in g.runs], REAL) for row in rows]
     counts = [len(row.groups) + (path is not None) for row, path in zip(rows, real, strict=True)]
-    lines = [-(-count // COLUMNS) for count in counts]
-    figure, bands = page(
-        [0.45 + 0.2 * row.title.count("\n") + 2.5 * n for row, n in zip(rows, lines, strict=True)]
-    )
-    for band, row, original, count in zip(bands, rows, real, lines, strict=True):
-        grid = band.subplots(count, COLUMNS if count > 1 else max(len(row.groups) + 1, 3), squeeze=False)
+    titles = [_without_seeds(row) for row in rows]
+    side = [columns(width, PANEL, max(count, 3)) for count in counts]
+    above = [
+        [REAL_NAME] * (count - len(row.groups)) + [fitted(g.name, width / beside) for g in row.groups]
+        for row, count, beside in zip(rows, counts, side, strict=True)
+    ]
+    heights = [
+        grid_height(texts, beside, width / beside + 0.25) + heading_height(text, width)
+        for texts, beside, text in zip(above, side, titles, strict=True)
+    ]
+    figure, bands = sheet(width, heights)
+    for band, row, text, original, count, beside in zip(bands, rows, titles, real, counts, side, strict=True):
+        grid = band.subplots(-(-count // beside), beside, squeeze=False)
         modes = left_beside([run for g in row.groups for run in g.runs], MODES)
         reach = reach_of(row.groups, original)
         places = iter(grid.flat)
         if original is not None:
             axes = next(places)
             _draw(axes, original, REAL_COLOUR, modes, reach)
-            _name(axes, "real data", "held out from training")
+            _name(axes, REAL_NAME, "held out from training", width / beside)
         for g in row.groups:
             if found := shown(g):
                 axes = next(places)
                 run, path = found
                 outside = _draw(axes, path, palette[g.normalizer].colour, modes, reach)
                 ending = "" if run.outcome == FINISHED else f", {run.outcome}"
-                lost = f",\n{outside:.0%} outside" if outside >= 0.005 else ""
-                _name(axes, g.name, f"seed {run.seed}, update {int(path.stem)}{ending}{lost}")
+                lost = f", {outside:.0%} outside" if outside >= 0.005 else ""
+                below = f"seed {run.seed}, update {int(path.stem)}{ending}{lost}"
+                _name(axes, g.name, below, width / beside)
         for axes in places:
             axes.remove()
-        title(
-            band,
-            looks.label(row.groups[0].dataset) + "".join(f"\n{line}" for line in row.title.splitlines()[1:]),
-        )
+        heading(band, text, width)
     return figure
+
+
+def _without_seeds(row: Row) -> str:
+    """A row's title; of each normalizer one seed is shown, which its panel names."""
+    return "\n".join([looks.label(row.groups[0].dataset), *row.title.splitlines()[1:]])
 
 
 def sample_files(run: Run) -> list[Path]:
@@ -125,7 +135,7 @@ def _whole(path: Path) -> np.ndarray:
 
 def _draw(axes: Axes, path: Path, colour: str, modes: Path | None, reach: float) -> float:
     """An image, or points over crosses at the modes; returns the share of points outside of the square."""
-    axes.set(xticks=[], yticks=[])
+    axes.set(xticks=[], yticks=[], anchor="N")  # the layout leaves room above the cell, not above the image
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set(visible=True, color="#cccccc")
@@ -134,17 +144,18 @@ def _draw(axes: Axes, path: Path, colour: str, modes: Path | None, reach: float)
         return 0.0
     if modes is not None:
         x, y = _points(modes).T
-        axes.plot(x, y, "+", color="#D00000", markersize=6, markeredgewidth=1, zorder=3)
+        axes.plot(x, y, "+", color="#D00000", markersize=4, markeredgewidth=0.7, zorder=3)
     points = _points(path)
-    axes.scatter(points[:, 0], points[:, 1], s=3, color=colour, alpha=0.5, linewidths=0, zorder=2)
+    axes.scatter(points[:, 0], points[:, 1], s=1.2, color=colour, alpha=0.5, linewidths=0, zorder=2)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     inside = (np.abs(points) <= reach).all(axis=1)  # what is no number is outside
     return 1 - float(inside.mean()) if len(inside) else 0.0
 
 
-def _name(axes: Axes, name: str, below: str) -> None:
+def _name(axes: Axes, name: str, below: str, width: float) -> None:
+    below = fitted(below, width, SMALL)
     gap = "\n" * (1 + below.count("\n"))
-    axes.set_title(f"{textwrap.fill(name, 26)}{gap}", fontsize=9)
+    axes.set_title(f"{fitted(name, width)}{gap}")
     axes.text(
-        0.5, 1.02, below, transform=axes.transAxes, ha="center", va="bottom", fontsize=8, color="#777777"
+        0.5, 1.02, below, transform=axes.transAxes, ha="center", va="bottom", fontsize=SMALL, color=PALE
     )

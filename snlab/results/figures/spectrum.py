@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snlab.core import names
-from snlab.results.figures.style import (
-    MEAN,
-    SEED,
-    by_row,
-    legend,
-    legend_height,
-    missing,
-    page,
-    title,
+from snlab.results.figures.printed import (
+    THICK,
+    THIN,
+    around,
+    columns,
+    entries,
+    fitted,
+    grid_height,
+    heading,
+    key,
+    sheet,
 )
+from snlab.results.figures.style import by_row, missing
 from snlab.results.groups import group
 from snlab.results.looks import palette
 from snlab.tracking.run_folder import Run
@@ -25,10 +28,10 @@ from snlab.tracking.run_folder import Run
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = 4
+PANEL = 1.4  # inches, at least, of one layer's
 
 
-def spectrum(runs: Sequence[Run]) -> Figure:
+def spectrum(runs: Sequence[Run], width: float) -> Figure:
     """Squared singular values over the largest, a panel a layer, a curve a normalizer; last measurement."""
     from matplotlib.ticker import MaxNLocator
 
@@ -38,35 +41,42 @@ def spectrum(runs: Sequence[Run]) -> Figure:
     if not rows:
         raise missing(f"{names.SPECTRUM}/LAYER", "no spectrum")
     layers = [_layers([run for g in row.groups for run in g.whole]) for row in rows]
-    lines = [-(-len(found) // COLUMNS) for found in layers]
-    figure, bands = page([
-        0.85 + 2.0 * count + legend_height(row.groups, looks) for row, count in zip(rows, lines, strict=True)
-    ])  # fmt: skip
-    for band, row, found, count in zip(bands, rows, layers, lines, strict=True):
-        grid = band.subplots(count, min(len(found), COLUMNS), sharey=True, squeeze=False)
+    handles = [entries(row.groups, looks, crosses=False) for row in rows]
+    side = [columns(width, PANEL, len(found)) for found in layers]
+    titles = [
+        [fitted(layer, width / beside - 0.2) for layer in found]
+        for found, beside in zip(layers, side, strict=True)
+    ]
+    heights = [
+        grid_height(texts, beside, 1.1) + around(row.title, of, width)
+        for row, texts, beside, of in zip(rows, titles, side, handles, strict=True)
+    ]
+    figure, bands = sheet(width, heights)
+    for band, row, found, texts, beside, of in zip(bands, rows, layers, titles, side, handles, strict=True):
+        grid = band.subplots(-(-len(found) // beside), beside, sharey=True, squeeze=False)
         for i, (axes, layer) in enumerate(zip(grid.flat, found, strict=False)):
             for g in row.groups:
                 look = looks[g.normalizer]
                 how: dict[str, Any] = {"color": look.colour, "linestyle": look.line}
                 curves = [c for run in g.finished_or_whole if (c := last_spectrum(run, layer)) is not None]
                 for curve in curves:
-                    kind = SEED if len(curves) > 1 else MEAN
+                    kind = THIN if len(curves) > 1 else THICK
                     axes.plot(np.arange(1, len(curve) + 1), curve, **how, **kind)
                 if len({len(curve) for curve in curves}) == 1 < len(curves):
                     mean = np.mean(curves, axis=0)
-                    axes.plot(np.arange(1, len(mean) + 1), mean, **how, **MEAN)
-            axes.set_title(layer)
+                    axes.plot(np.arange(1, len(mean) + 1), mean, **how, **THICK)
+            axes.set_title(texts[i])
             axes.set_ylim(0, 1.03)
             axes.set_xlim(left=0)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            if i + COLUMNS >= len(found):
-                axes.set_xlabel("index of the singular value")
+            if i + beside >= len(found):
+                axes.set_xlabel("index")
         for axes in grid.flat[len(found) :]:
             axes.remove()
         for axes in grid[:, 0]:
             axes.set_ylabel("σᵢ² / σ₁²")
-        title(band, row.title)
-        legend(band, row.groups, looks, crosses=False)
+        heading(band, row.title, width)
+        key(band, of, width)
     return figure
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from snlab.results import looks
-from snlab.results.figures.style import heading
+from snlab.results.figures.style import headline
 from snlab.results.findings import findings
 from snlab.results.groups import Group, by_setting, group
 from snlab.results.page import panels as of
@@ -98,7 +98,7 @@ def _comparison(members: Sequence[Group], groups: Sequence[Group], number: dict[
     return {
         "dataset": members[0].dataset,
         "setting": members[0].setting,
-        "title": heading(members),
+        "title": headline(members),
         "groups": [places[id(g)] for g in members],
         "panels": found,
         "layers": of.layers(members),

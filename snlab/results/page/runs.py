@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import yaml
 
@@ -38,28 +37,10 @@ def about(run: Run) -> dict[str, Any]:
         "command": command(run) or "",
         "config": yaml.dump(run.config, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100),
     }
-    link = wandb_link(run)
-    return told | ({"wandb": link} if link else {})
+    return told | ({"wandb": run.wandb_url} if run.wandb_url else {})
 
 
 Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the one in C, where it was built
-
-
-def wandb_link(run: Run) -> str | None:
-    """Where W&B shows the run, as far as its configuration says; None for a run that was not mirrored there.
-
-    Only where the entity is told: the page's reader may be logged in as another.
-    """
-    options = run.config.get("wandb")
-    if not isinstance(options, Mapping):
-        return None
-    # The client's folder of a run says whether it was mirrored at once: else it is offline-run-...
-    mirrored = options.get("mode") == "online" or any((run.folder / "wandb").glob("run-*"))
-    parts = (options.get("entity"), options.get("project"), run.summary.get("identity"))
-    if not mirrored or not all(isinstance(part, str) and part for part in parts):
-        return None
-    entity, project, identity = (quote(str(part), safe="") for part in parts)
-    return f"https://wandb.ai/{entity}/{project}/runs/{identity}"
 
 
 def environment(runs: Sequence[Run]) -> list[dict[str, Any]]:

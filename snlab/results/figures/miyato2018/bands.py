@@ -10,7 +10,7 @@ from snlab.core.errors import UserError
 from snlab.core.registry import Spec, label, parse
 from snlab.results import looks
 from snlab.results.figures.miyato2018.panels import Scored, panels, scored, shown, unfilled
-from snlab.results.figures.miyato2018.printed import (
+from snlab.results.figures.printed import (
     CROSS,
     band_over_seeds,
     crossed,

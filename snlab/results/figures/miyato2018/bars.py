@@ -12,12 +12,11 @@ import numpy as np
 from snlab.core import names
 from snlab.results import looks
 from snlab.results.figures.miyato2018.panels import Panel, Scored, panels, scored, shown, unfilled
-from snlab.results.figures.miyato2018.printed import (
+from snlab.results.figures.printed import (
     CROSS,
     DOT,
     INK,
     PALE,
-    SMALL,
     crossed,
     diverged,
     heading,
@@ -26,7 +25,7 @@ from snlab.results.figures.miyato2018.printed import (
     line,
     sheet,
 )
-from snlab.results.figures.style import plain_numbers
+from snlab.results.figures.style import SMALL, plain_numbers
 from snlab.results.settings import METHODS, SETTINGS, Method, letter_of, method_of
 from snlab.tracking.run_folder import Run
 
@@ -38,7 +37,7 @@ VARIED = ("model.normalizer", "model.loss", "model.adam", "model.generator_adam"
 SWEEPS = ("table2_cifar10", "table2_stl10", "table2_fashion_mnist", "settings_photos")
 PITCH = 0.62  # inches that the six bars of a method need, for their letters to be read
 SLOTS = len(SETTINGS) + 1  # of a method: its bars, and a gap
-ROW = 1.45  # inches
+ROW = 1.55  # inches
 HATCH = "/////"  # another loss under the same normalizer, whose colour it shares
 
 
@@ -99,7 +98,7 @@ def _bars(runs: Sequence[Run], width: float, score: str, log: bool) -> Figure:
             axes.tick_params(axis="x", length=0, pad=1)
         _scale(grid[0], panel.values(panel.runs), log)
         if count == 1:
-            grid[0].set_ylabel(textwrap.fill(panel.axis, 15))
+            grid[0].set_ylabel(textwrap.fill(panel.axis, 15), fontsize=SMALL)
         else:
             band.supylabel(panel.axis, fontsize=8)
         heading(band, panel.title, width)

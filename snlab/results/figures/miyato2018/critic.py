@@ -10,7 +10,7 @@ from snlab.core.errors import UserError
 from snlab.core.registry import parse
 from snlab.results import looks
 from snlab.results.figures.miyato2018.panels import Panel, panels, scored, shown, unfilled
-from snlab.results.figures.miyato2018.printed import (
+from snlab.results.figures.printed import (
     INK,
     crossed,
     curve_over_seeds,

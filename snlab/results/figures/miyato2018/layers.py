@@ -12,8 +12,7 @@ from snlab.results import looks
 from snlab.results.figures.miyato2018.bands import last_width
 from snlab.results.figures.miyato2018.bars import SWEEPS, VARIED, compared
 from snlab.results.figures.miyato2018.panels import Panel, panels, scored, shown, unfilled
-from snlab.results.figures.miyato2018.printed import (
-    SMALL,
+from snlab.results.figures.printed import (
     THICK,
     THIN,
     crossed,
@@ -28,7 +27,7 @@ from snlab.results.figures.miyato2018.printed import (
 )
 from snlab.results.figures.sigma import depth_colours
 from snlab.results.figures.spectrum import last_spectrum
-from snlab.results.figures.style import updates_axis, visible
+from snlab.results.figures.style import SMALL, updates_axis
 from snlab.results.settings import (
     SETTINGS,
     SPECTRAL_NORM,
@@ -129,7 +128,7 @@ def figure9(runs: Sequence[Run], width: float) -> Figure:
         raise unfilled("miyato2018/figure9", what, runs, ("figure9_sigma", "figure9_sigma_fashion_mnist"))
     above = [heading_height(panel.title, width) for panel in found]
     layers = [convolutions(panel.runs, names.SIGMA_EXACT) for panel in found]
-    below = [key_height([*map(visible, of), "diverged"], width) for of in layers]
+    below = [key_height([*of, "diverged"], width) for of in layers]
     heights = [min(0.55 * width, 2.4) + up + down for up, down in zip(above, below, strict=True)]
     figure, bands = sheet(width, heights)
     for band, panel, of in zip(bands, found, layers, strict=True):
@@ -141,7 +140,7 @@ def figure9(runs: Sequence[Run], width: float) -> Figure:
         axes.set_ylabel("largest singular value σ")
         updates_axis(axes)
         heading(band, panel.title, width)
-        entries = [line(colour, visible(layer)) for layer, colour in colours.items()]
+        entries = [line(colour, layer) for layer, colour in colours.items()]
         key(band, [*entries, *crossed(panel.runs)], width)
     return figure
 

@@ -12,18 +12,17 @@ from snlab.core import names
 from snlab.core.registry import label
 from snlab.results import looks
 from snlab.results.figures.miyato2018.panels import Panel, once, shown, unfilled
-from snlab.results.figures.miyato2018.printed import (
+from snlab.results.figures.printed import (
     DOT,
     INK,
     PALE,
-    SMALL,
     heading,
     heading_height,
     key,
     line,
     sheet,
 )
-from snlab.results.figures.style import finite
+from snlab.results.figures.style import SMALL, finite
 from snlab.results.settings import NONE, SPECTRAL_NORM, WEIGHT_NORM, WGAN_GP, method_of, setting_of
 from snlab.tracking.run_folder import Run
 

@@ -1,8 +1,9 @@
-"""The paper's figures in print: sizes, text and fonts; and what is said where one cannot be drawn."""
+"""Figures in print: sizes, text and fonts; and what is said where one cannot be drawn."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +12,64 @@ import pytest
 from snlab.cli import main
 from snlab.core.errors import UserError
 from snlab.core.resources import sweeps
-from snlab.results.figures import draw, picture
-from snlab.results.figures.miyato2018.printed import RC
+from snlab.results.figures import FIGURES, PAPER, draw, picture
 from snlab.results.figures.style import style
 from snlab.results.reading import collect
+from snlab.tracking.run_folder import DIVERGED, Run
 from tests.results.figure_runs import COLUMN, PAGE, entries, figure, runs_for_all, write
+
+
+def check_print(make: Callable[[list[Run], float], Any], runs: list[Run], width: float, name: str) -> None:
+    """Nothing is cut or lies over a title or a legend, and all text is of 7 to 9 points."""
+    import matplotlib.text
+
+    with style():
+        made = make(runs, width)
+        made.savefig(io.BytesIO(), dpi=100)  # the layout is made in drawing
+        assert made.get_figwidth() == width
+        drawn = made.get_tightbbox().padded(-0.01)  # inches
+        assert drawn.x0 >= 0, name
+        assert drawn.y0 >= 0, name
+        assert drawn.x1 <= made.get_figwidth(), name
+        assert drawn.y1 <= made.get_figheight(), name
+        for text in made.findobj(matplotlib.text.Text):
+            assert not text.get_text() or 7 <= text.get_fontsize() <= 9, (name, text)
+        for band in made.subfigs:
+            for axes in band.axes:
+                box = axes.get_tightbbox()
+                assert axes.get_window_extent().height > 45, name  # of 100 an inch
+                assert not band._suptitle.get_window_extent().overlaps(box), name
+                assert not any(legend.get_window_extent().overlaps(box) for legend in band.legends), name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [COLUMN, PAGE])
-def test_nothing_is_cut_and_all_text_is_of_print_size(width: float, lab: Any) -> None:
-    import matplotlib.text
-
+def test_a_papers_figures_are_of_print_size(width: float, lab: Any) -> None:
     runs_for_all(lab)
-    for number in (1, 2, 3, 4, 9, 10, 11, 15):
-        made = figure(number, lab, width)
-        with style(RC):
-            made.savefig(io.BytesIO(), dpi=100)  # the layout is made in drawing
-        assert made.get_figwidth() == width
-        drawn = made.get_tightbbox().padded(-0.01)  # inches
-        assert drawn.x0 >= 0, number
-        assert drawn.y0 >= 0, number
-        assert drawn.x1 <= made.get_figwidth(), number
-        assert drawn.y1 <= made.get_figheight(), number
-        for text in made.findobj(matplotlib.text.Text):
-            assert not text.get_text() or 7 <= text.get_fontsize() <= 9, (number, text)
-        for band in made.subfigs:
-            for axes in band.axes:
-                assert axes.get_window_extent().height > 45, number  # of 100 an inch
-                for legend in band.legends:
-                    assert not legend.get_window_extent().overlaps(axes.get_tightbbox()), number
+    runs = collect(lab.root).runs
+    for name, make in PAPER.items():
+        check_print(make, runs, width, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [COLUMN, PAGE])
+def test_all_other_figures_are_of_print_size_too(width: float, lab: Any) -> None:
+    """Of images and of points; of names, and a setting, that take more than a line."""
+    long = "gradient_penalty(kind=one_sided, target=1.5, weight=2.5)+spectral_norm"
+    lab.write(long, 0, loss="hinge", batch_size=32)
+    lab.write("none", 0, loss="wasserstein")
+    lab.write("none", 0, "mixture(kind=ring)")
+    lab.write(long, 1, "mixture(kind=ring)", outcome=DIVERGED, until=100)
+    runs = collect(lab.root).runs
+    for name, make in FIGURES.items():
+        check_print(make, runs, width, name)
 
 
 @pytest.mark.slow
 def test_fonts_are_embedded_and_bytes_repeat(lab: Any, tmp_path: Path) -> None:
     runs_for_all(lab)
     runs = collect(lab.root).runs
-    for name in (f"miyato2018/figure{number}" for number in (1, 9, 15)):
+    for name in ("sigma", "miyato2018/figure1"):
         draw(name, runs, tmp_path / "figure.pdf")
         content = (tmp_path / "figure.pdf").read_bytes()
         assert b"/FontFile2" in content, name  # TrueType, in the file
@@ -66,8 +88,8 @@ def test_the_width_is_a_columns_a_pages_or_inches(lab: Any, tmp_path: Path) -> N
     for wrong in ("colum", "0", "nan", "400"):
         with pytest.raises(UserError, match=rf"--width {wrong}: column \(3.25 in\), page \(6.75 in\) or"):
             draw("miyato2018/figure9", runs, tmp_path / "other.png", wrong)
-    with pytest.raises(UserError, match="figure sigma has one width; --width is for miyato2018/figure1"):
-        draw("sigma", runs, tmp_path / "other.png", "page")
+        with pytest.raises(UserError, match=rf"--width {wrong}: column"):
+            draw("sigma", runs, tmp_path / "other.png", wrong)
     with pytest.raises(
         UserError, match="unknown figure 'miyato2018/figure5'; did you mean 'miyato2018/figure"
     ):

@@ -1,4 +1,4 @@
-"""What the paper's figures share: the width, type and legends of print, and how seeds are drawn."""
+"""Figures for print: their width, headings and legends, and how a few seeds are drawn."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snlab.core.errors import UserError
-from snlab.results.figures.style import RC as STYLE
-from snlab.results.figures.style import finite
+from snlab.results.figures.style import RC, SMALL, finite
+from snlab.results.groups import Group
 from snlab.results.looks import Look
 from snlab.tracking.run_folder import DIVERGED, Run
 
@@ -22,21 +22,11 @@ if TYPE_CHECKING:
 
 WIDTHS = {"column": 3.25, "page": 6.75}  # inches
 NARROWEST, WIDEST = 2.5, 20.0  # below, the text has no room
-SMALL = 7  # points
 THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.6}  # one of several seeds
 THICK: dict[str, Any] = {"linewidth": 1.2}
 DOT: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 2.2, "markeredgewidth": 0}
 CROSS: dict[str, Any] = {"marker": "x", "linestyle": "none", "markersize": 4, "markeredgewidth": 1}
 INK, PALE = "#222222", "#777777"
-
-RC: dict[str, Any] = {
-    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8,
-    "xtick.labelsize": SMALL, "ytick.labelsize": SMALL,
-    "legend.fontsize": SMALL, "axes.linewidth": 0.6, "grid.linewidth": 0.5, "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5, "xtick.major.pad": 2,
-    "ytick.major.pad": 2, "axes.titlepad": 3, "axes.labelpad": 2, "legend.borderaxespad": 0.2,
-    "figure.constrained_layout.h_pad": 0.03, "figure.constrained_layout.w_pad": 0.03,
-}  # fmt: skip
 
 
 def inches(width: str) -> float:
@@ -62,23 +52,40 @@ def sheet(width: float, heights: Sequence[float]) -> tuple[Figure, list[SubFigur
     return figure, [band[0] for band in bands]
 
 
+def columns(width: float, each: float, count: int) -> int:
+    """How many of ``count`` panels stand side by side, each of so many inches at least."""
+    return max(1, min(count, int(width / each)))
+
+
+def grid_height(titles: Sequence[str], beside: int, each: float) -> float:
+    """Inches of a panel for each of the titles, so many beside one another, each so high below its title."""
+    return -(-len(titles) // beside) * (each + 0.13 * (1 + max(text.count("\n") for text in titles)))
+
+
+def fitted(text: str, width: float, points: float = 8) -> str:
+    """Each line of a text in lines of so many inches."""
+    most = max(6, int(110 / points * width))
+    return "\n".join(textwrap.fill(part, most) for part in text.splitlines())
+
+
 def heading(band: SubFigure, text: str, width: float) -> None:
     """The panel's title, in as many lines as it takes."""
-    band.suptitle(_wrapped(text, width), x=0.01, ha="left", fontsize=8, fontweight="bold")
+    band.suptitle(_bold(text, width), x=0.01, ha="left", fontsize=8, fontweight="bold")
 
 
 def heading_height(text: str, width: float) -> float:
     """Inches that ``heading`` takes."""
-    return 0.17 * (1 + _wrapped(text, width).count("\n"))
+    return 0.17 * (1 + _bold(text, width).count("\n"))
 
 
-def _wrapped(text: str, width: float) -> str:
-    """Bold text of 8 points in lines of so many inches."""
-    return textwrap.fill(text, int(13 * width))
+def _bold(text: str, width: float) -> str:
+    return fitted(text, width, points=8.5)
 
 
 def key(band: SubFigure, handles: Sequence[Any], width: float) -> None:
     """A legend below the panel, in as many columns as fit."""
+    for handle in handles:
+        handle.set_label(_entry(str(handle.get_label()), width))
     columns = _columns([str(handle.get_label()) for handle in handles], width)
     band.legend(
         handles=handles, loc="outside lower center", ncols=columns, handlelength=1.8, columnspacing=1.2
@@ -87,15 +94,24 @@ def key(band: SubFigure, handles: Sequence[Any], width: float) -> None:
 
 def key_height(labels: Sequence[str], width: float) -> float:
     """Inches that ``key`` takes for these labels."""
-    return 0.08 + 0.14 * -(-len(labels) // _columns(labels, width))
+    entries = [_entry(label, width) for label in labels]
+    lines = max(entry.count("\n") + 1 for entry in entries)
+    return 0.08 + (0.02 + 0.12 * lines) * -(-len(labels) // _columns(entries, width))
+
+
+def _entry(label: str, width: float) -> str:
+    """A label no wider than the legend, its handle beside it; matplotlib hides an underscored one."""
+    shown = fitted(label, width - 0.4, SMALL)
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def _columns(labels: Sequence[str], width: float) -> int:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
-    font = FontProperties(family=STYLE["font.sans-serif"], size=SMALL)
-    longest = max(TextPath((0, 0), text, prop=font).get_extents().width for text in labels)  # points
+    font = FontProperties(family=RC["font.sans-serif"], size=SMALL)
+    lines = [line for text in labels for line in text.splitlines()]
+    longest = max(TextPath((0, 0), text, prop=font).get_extents().width for text in lines)  # points
     return max(1, min(len(labels), int(72 * width / (longest + 4 * SMALL))))  # 4 em: handle and gaps
 
 
@@ -104,6 +120,18 @@ def line(colour: Any, text: str, **how: Any) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=colour, label=text, **(THICK | how))
+
+
+def entries(groups: Sequence[Group], palette: Mapping[str, Look], crosses: bool = True) -> list[Any]:
+    """One of a legend for each normalizer, and one for the crosses where any run diverged."""
+    named = {g.normalizer: g.name for g in groups}
+    found = [line(palette[spec].colour, name, linestyle=palette[spec].line) for spec, name in named.items()]
+    return [*found, *(crossed([run for g in groups for run in g.runs]) if crosses else [])]
+
+
+def around(title: str, handles: Sequence[Any], width: float) -> float:
+    """Inches that the title above a panel, and the legend below it, take."""
+    return heading_height(title, width) + key_height([str(h.get_label()) for h in handles], width)
 
 
 # ---- seeds -----------------------------------------------------------------------------------------------

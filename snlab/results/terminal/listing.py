@@ -1,0 +1,200 @@
+"""``snlab runs``: a line a run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from snlab.core import names
+from snlab.core.text import duration
+from snlab.results import looks
+from snlab.results.extractors import Extractor, extractors
+from snlab.results.groups import by_dataset, differences
+from snlab.results.notes import extractor_notes, skipped_note
+from snlab.results.reading import Collected, record
+from snlab.results.tables.table import NOTHING
+from snlab.results.terminal.facts import (
+    BROKEN,
+    SCORE,
+    STATE,
+    TIME,
+    UPDATES,
+    Facts,
+    check_key,
+    conditions,
+    facts,
+    order,
+)
+from snlab.results.terminal.finding import short
+from snlab.results.terminal.screen import state_text, text
+from snlab.results.tidy import OF_RUN
+from snlab.tracking.run_folder import FINISHED, Run, Skipped, finite
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+NARROW = 72  # columns of a terminal: below, normalizer and data set share a column
+ALIASES = {"data set": "dataset"}  # of columns, by what they are known as
+VALUE = "value"  # what stands in the place of the score
+WORDS = 80  # characters of a name in a line
+NOTE = 1500  # characters of what is said below
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The runs to list, in order; those that were read but not wanted, only to be counted.
+
+    ``settings`` says of each folder what tells its run from others of its data set, as `Group.setting` does.
+    ``measured`` is a logged name that takes the score's place.
+    """
+
+    runs: list[Facts]
+    others: int
+    skipped: list[Skipped]
+    settings: dict[str, str]
+    measured: str | None = None
+
+    def drawn(self, width: int) -> RenderableType:
+        """A table to a terminal's width, and below it what must be said."""
+        from rich.console import Group
+        from rich.table import Table
+
+        narrow = width < NARROW
+        table = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), pad_edge=False, header_style="bold")
+        of = ("normalizer, data set",) if narrow else ("data set", "normalizer")
+        for title in ("run", STATE, *of, "seed", UPDATES, VALUE if self.measured else SCORE, TIME):
+            words = title in of
+            left = words or title in ("run", STATE)
+            table.add_column(title, justify="left" if left else "right", no_wrap=not words, overflow="fold")
+        identities = short([one.known["identity"] for one in self.runs])
+        labels = _labels([one.run for one in self.runs])
+        for one in self.runs:
+            identity, label = identities[one.known["identity"]], labels.get(one.known["folder"])
+            table.add_row(
+                text(identity, "bold"), state_text(one.known[STATE]), *self._names(one, narrow),
+                text(one.run.seed), *self._numbers(one, label),
+            )  # fmt: skip
+        notes = [text(note, "dim", most=NOTE) for note in self._notes()]
+        return Group(*([table] if self.runs else []), *notes)
+
+    def _names(self, one: Facts, narrow: bool) -> list[RenderableType]:
+        """The data set, and the normalizer with its setting; in one cell where it is ``narrow``."""
+        setting = self.settings[one.known["folder"]]
+        normalizer = looks.label(one.run.normalizer) + (f" [{setting}]" if setting else "")
+        dataset = looks.label(one.run.dataset)
+        if narrow:
+            return [text(normalizer, most=2 * WORDS).append("\n").append(text(dataset, "dim", most=WORDS))]
+        return [text(dataset, most=WORDS), text(normalizer, most=2 * WORDS)]
+
+    def _numbers(self, one: Facts, label: Extractor | None) -> list[RenderableType]:
+        done, seconds = one.known[UPDATES], one.known[TIME]
+        updates = str(done) if one.run.outcome == FINISHED else f"{done}/{one.run.generator_steps}"
+        value = number(one.get(self.measured or SCORE))
+        if label is not None and label.shared and not self.measured:
+            value = f"{value} @{label.label.rpartition('@')[2]}"
+        took = duration(seconds) if isinstance(seconds, int | float) else NOTHING
+        return [text(updates), text(value), text(took)]
+
+    def _notes(self) -> list[str]:
+        scores: dict[str, dict[str, None]] = {}
+        for one in self.runs:
+            if one.score is not None and self.measured is None:
+                scores.setdefault(one.score, {})[looks.label(one.run.dataset)] = None
+        notes = [f"score of {', '.join(of)}: {name}" for name, of in scores.items()]
+        notes += [f"{VALUE}: {self.measured}, as last logged"] if self.measured else []
+        notes += extractor_notes([one.run for one in self.runs])
+        notes += [f"{_runs(self.others)} left out by --filter"] if self.others else []
+        return [*notes, *skipped_note(self.skipped)]
+
+
+def listing(
+    found: Collected, sort: str | None = None, reverse: bool = False, wanted: Sequence[str] = ()
+) -> Listing:
+    """The runs of which every condition ``wanted`` holds, sorted.
+
+    UserError for a condition that does not read as one, and for a key that no run has.
+
+    Args:
+        found: the runs, and the folders that cannot be read.
+        sort: by which key; without, by data set, normalizer, setting and seed.
+        reverse: the largest first. What a run does not have comes last either way.
+        wanted: conditions, as in ``state=finished and model.n_dis>1``.
+    """
+    asked = conditions(wanted)
+    every = [facts(run) for run in found.runs]
+    for condition in asked:
+        check_key("--filter", condition.key, every)
+    chosen = [one for one in every if all(condition.holds(one) for condition in asked)]
+    settings = _settings(found.runs)
+    datasets = list(by_dataset(found.runs))
+
+    def usual(one: Facts) -> Any:
+        run = one.run
+        setting = looks.natural(settings[one.known["folder"]])
+        return datasets.index(run.dataset), setting, looks.order(run.normalizer), run.seed
+
+    chosen.sort(key=usual, reverse=reverse and sort is None)
+    if sort is None:
+        return Listing(chosen, len(every) - len(chosen), found.skipped, settings)
+    key = ALIASES.get(sort, sort)
+    check_key("--sort", key, every)
+    place = order(key)
+    known = sorted((one for one in chosen if place(one)[0] < 2), key=place, reverse=reverse)
+    unknown = [one for one in chosen if place(one)[0] == 2]
+    measured = key if any(key in one.run.names(key) for one in chosen) else None
+    return Listing([*known, *unknown], len(every) - len(chosen), found.skipped, settings, measured)
+
+
+def as_json(of: Listing) -> str:
+    """A list of objects, one a run in the order listed, then one a folder that cannot be read."""
+    rows = []
+    for one in of.runs:
+        made = record(one.run)
+        row = {key: made[key] for key in OF_RUN if key != "outcome"} | {
+            "identity": one.known["identity"], "folder": one.known["folder"], STATE: one.known[STATE],
+            "generator_steps": one.run.generator_steps, "setting": of.settings[one.known["folder"]],
+            SCORE: {"name": one.score, "value": one.known[SCORE]} if one.score else None,
+            "metrics": {key: value for key, value in made.items() if key not in OF_RUN},
+        }  # fmt: skip
+        rows.append(row)
+    for folder, reason in of.skipped:
+        rows += [{"run": folder.name, "folder": str(folder), STATE: BROKEN, "reason": reason}]
+    return json.dumps(finite(rows), indent=1, ensure_ascii=False)
+
+
+def number(value: Any) -> str:
+    """A number by its first four digits; a dash where there is none.
+
+    >>> number(44.3019), number(0.0), number(123456.0), number(math.nan), number("hinge")
+    ('44.3', '0', '1.235e+05', '–', 'hinge')
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return NOTHING if value is None else str(value)
+    return f"{value:.4g}" if math.isfinite(value) else NOTHING
+
+
+def _settings(runs: Sequence[Run]) -> dict[str, str]:
+    """For each folder what tells its run from others of its data set, but seed and normalizer."""
+    found: dict[str, str] = {}
+    for members in by_dataset(runs).values():
+        told = differences([run.config for run in members])
+        found |= {str(run.folder): text for run, text in zip(members, told, strict=True)}
+    return found
+
+
+def _labels(runs: Sequence[Run]) -> dict[str, Extractor]:
+    """For each folder the extractor that its score comes from."""
+    found: dict[str, Extractor] = {}
+    for members in by_dataset(runs).values():
+        for extractor in extractors(members):
+            for run in members:
+                if extractor.scored(run) and run.names(f"{names.FID}/{extractor.name}"):
+                    found.setdefault(str(run.folder), extractor)
+    return found
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
