@@ -19,6 +19,8 @@ from snlab.core.imports import importing
 from snlab.core.messages import flush_or_let_go, plain_messages
 from snlab.core.modules import import_all, import_plugins
 from snlab.core.text import use_text_anywhere
+from snlab.dashboard.command import add_arguments as dashboard_arguments
+from snlab.dashboard.command import dashboard
 from snlab.lists import KINDS, described
 from snlab.papers.arguments import add_arguments as reproduce_arguments
 from snlab.papers.arguments import from_arguments as reproduce_options
@@ -243,9 +245,9 @@ def figure(options: argparse.Namespace) -> int:
     return 0
 
 
-def _roots(options: argparse.Namespace) -> list[Path]:
-    """The folders of runs that were given; without any, runs/."""
-    return options.runs or [Path("runs")]
+def _roots(options: argparse.Namespace) -> list[str]:
+    """The folders of runs, or places on W&B, that were given; without any, runs/."""
+    return options.runs or ["runs"]
 
 
 def _say_skipped(skipped: Sequence[Skipped]) -> None:
@@ -353,6 +355,9 @@ def _parser() -> Parser:
     one = command("compare", lambda o: terminal.compare(o, _roots(o)), "What runs differ in.")
     terminal.add_compare(one)
     _runs(one)
+
+    one = command("dashboard", dashboard, "Compare runs on W&B: a workspace and a report; again, it updates.")
+    dashboard_arguments(one)
     return parser
 
 
@@ -384,8 +389,7 @@ def _runs(parser: Parser) -> None:
     _imports(parser)
     parser.add_argument(
         "--runs",
-        type=Path,
         action="append",
         metavar="DIR",
-        help="folder of runs (default: runs); again, for those of several",
+        help="folder of runs (default: runs), or wandb:ENTITY/PROJECT[/SWEEP]; again, for those of several",
     )

@@ -214,3 +214,5 @@ def test_every_logged_name_is_explained():
     for constant, value in vars(names).items():
         if constant.isupper() and isinstance(value, str) and value not in prefixes:
             assert value in text, value
+    for name in (*names.RATIOS, *names.STABILITY, *names.GENERATOR_GRADIENTS, *names.TRUE_RATIOS):
+        assert f"`{name.removesuffix('_se')}`" in text, name

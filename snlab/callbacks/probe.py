@@ -14,6 +14,8 @@ from snlab.data import DataSet
 from snlab.nn.conditional import given
 from snlab.nn.evaluation import evaluating
 
+GRADIENT_POINTS = 64  # of each kind, where a gradient is taken: it costs as much as a training sample
+
 
 @dataclass
 class Probe:

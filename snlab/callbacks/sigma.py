@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 
 from snlab.callbacks.measurement import Measurement, Metrics
-from snlab.callbacks.probe import Probe, generate_trained
+from snlab.callbacks.probe import GRADIENT_POINTS, Probe, generate_trained
 from snlab.core import names
-from snlab.diagnostics.lipschitz import is_bounded, lipschitz
+from snlab.diagnostics.dense import dense_layers
+from snlab.diagnostics.lipschitz import bounds, is_bounded, lipschitz
 from snlab.diagnostics.sigma import layer_spectra, sigma, spectrum, used_weights
 from snlab.nn.evaluation import evaluating
 from snlab.nn.layers import estimated_sigma, weights
 
-GRADIENT_POINTS = 64  # of each kind: a gradient costs as much as a training sample
-
 
 class Sigma(Measurement):
-    """Logs ``sigma/*``, ``spectrum/*``, ``effective_rank/*``, ``lipschitz/*`` of ``module.discriminator``."""
+    """Logs ``sigma/*``, ``spectrum/*``, ``effective_rank/*``, ``lipschitz/*`` of ``module.discriminator``.
 
-    def __init__(self, probe: Probe, every: float = 0.01) -> None:
+    Args:
+        probe: the points at which its gradient is looked at.
+        every: as for every measurement.
+        bounds: whether the Lipschitz constant is bounded from both sides as well (``lipschitz.bounds``).
+    """
+
+    def __init__(self, probe: Probe, every: float = 0.01, bounds: bool = False) -> None:
         super().__init__(every)
         self.probe = probe
+        self.bounds = bounds
 
     def logs(self, module: LightningModule) -> set[str]:
         discriminator = module.discriminator
@@ -33,6 +40,10 @@ class Sigma(Measurement):
         steepness = {names.LIPSCHITZ_GRADIENT_MEAN, names.LIPSCHITZ_GRADIENT_MAX}
         if is_bounded(discriminator):
             steepness.add(names.LIPSCHITZ_PRODUCT)
+        if self.bounds:
+            steepness.add(names.LIPSCHITZ_LOWER)
+            if dense_layers(discriminator, self.probe.heldout) is not None:
+                steepness |= {names.LIPSCHITZ_CERTIFIED, names.LIPSCHITZ_LOOSENESS}
         probe = self.probe.first(1)
         used = used_weights(discriminator, probe.heldout, probe.heldout_labels)
         norms = {f"{names.SIGMA_CONV}/{name}" for name in used}
@@ -47,4 +58,8 @@ class Sigma(Measurement):
         sigmas = sigma(discriminator, probe.heldout, spectra, labels)
         fake = generate_trained(module, probe.latents, labels)
         steepness = lipschitz(discriminator, probe.heldout, fake, probe.epsilon, sigmas, labels)
+        if self.bounds:
+            every_label = None if labels is None else labels.repeat(2)
+            start = torch.cat([probe.heldout, fake])
+            steepness |= bounds(discriminator, start, every_label, steepness.get(names.LIPSCHITZ_PRODUCT))
         return {**sigmas, **spectrum(discriminator, spectra), **steepness}

@@ -36,10 +36,6 @@ def summary(
         seconds: how long the run took, where no Throughput has counted them.
     """
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    run = Run.read(folder)
-    last = {
-        name: value for row in run.rows.values() for name, value in row.items() if not isinstance(value, list)
-    }
     counted = [c.elapsed for c in callbacks if isinstance(c, Throughput)]
     return {
         "outcome": end.outcome,
@@ -52,7 +48,7 @@ def summary(
         "versions": versions(),
         "commit": commit(),
         "extractors": {c.extractor.name: c.extractor.digest for c in callbacks if isinstance(c, Fidelity)},
-        "metrics": last,
+        "metrics": Run.read(folder).history.last_scalars(),
     }
 
 

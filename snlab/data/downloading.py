@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from snlab.data.progress import progress
+from snlab.core.progress import progress
 
 DRIVE = re.compile(r"https://drive\.google\.com/file/d/([^/]+)/view")
 TIMEOUT = 60.0  # seconds without a byte after which a server is given up

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from snlab.core.checks import check_whole
 from snlab.core.errors import UserError
+from snlab.core.progress import counted
 from snlab.data.dataset import DATASETS, DataSet
 from snlab.data.decoding import UndecodableError, check_channels, decode_all
 from snlab.data.image_files import Found, Listing, listing, printable
-from snlab.data.progress import counted
 from snlab.data.stored import Part, Stored
 
 NAMED = 3  # broken files in a line; the others are counted

@@ -14,8 +14,8 @@ from filelock import FileLock
 from snlab.core.environment import DATA
 from snlab.core.errors import UserError
 from snlab.core.folders import data_folder
+from snlab.core.progress import progress
 from snlab.data.downloading import download
-from snlab.data.progress import progress
 
 T = TypeVar("T")
 

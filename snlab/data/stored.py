@@ -26,8 +26,8 @@ from torch import Tensor
 from snlab.core.errors import UserError
 from snlab.core.files import write_atomically
 from snlab.core.folders import cache_folder
+from snlab.core.progress import progress
 from snlab.data.dataset import DataSet
-from snlab.data.progress import progress
 from snlab.data.published import Source
 
 META = "meta.json"

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from snlab.core import names
-from snlab.nn.conditional import judge
-from snlab.nn.evaluation import evaluating
+from snlab.diagnostics.ascent import lower_bound
+from snlab.diagnostics.certified import certified
+from snlab.diagnostics.dense import dense_layers
+from snlab.diagnostics.gradient import logit_gradients
 
 # Layers that divide by a statistic of what they are given: nothing about the weights bounds how much that is.
 SCALING = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
@@ -36,10 +38,7 @@ def gradient_norms(discriminator: nn.Module, x: Tensor, labels: Tensor | None = 
     >>> gradient_norms(f, torch.zeros(3, 2)).tolist()
     [5.0, 5.0, 5.0]
     """
-    with evaluating(discriminator), torch.inference_mode(False), torch.enable_grad():
-        x = x.detach().clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(judge(discriminator, x, labels)[0].sum(), x)
-    return gradient.flatten(1).norm(dim=1)
+    return logit_gradients(discriminator, x, labels)[1].flatten(1).norm(dim=1)
 
 
 def lipschitz(
@@ -80,6 +79,30 @@ def lipschitz(
     layer_norms = {name.removeprefix(prefix): x for name, x in sigma.items() if name.startswith(prefix)}
     if layer_norms and is_bounded(discriminator):
         values[names.LIPSCHITZ_PRODUCT] = bound(discriminator, layer_norms)
+    return values
+
+
+def bounds(
+    discriminator: nn.Module, x: Tensor, labels: Tensor | None = None, product: float | None = None
+) -> dict[str, float]:
+    """The Lipschitz constant from both sides: how loose the product of the layers' norms is.
+
+    Args:
+        discriminator: maps (B, *sample_shape) to logits.
+        x: where to start climbing, (B, *sample_shape).
+        labels: of the inputs, int64 (B,), where the discriminator is given them.
+        product: ``lipschitz/product``, where there is one.
+
+    Returns:
+        ``lipschitz/lower`` (see ``lower_bound``), and of a discriminator that is small and dense
+        (``dense_layers``) ``lipschitz/certified``, which is at most the product, and ``lipschitz/looseness``,
+        the product as a multiple of it.
+    """
+    values = {names.LIPSCHITZ_LOWER: lower_bound(discriminator, x, labels)}
+    dense = dense_layers(discriminator, x) if labels is None else None
+    if dense is not None and product is not None:
+        values[names.LIPSCHITZ_CERTIFIED] = constant = min(certified(dense), product)
+        values[names.LIPSCHITZ_LOOSENESS] = product / constant if constant else math.nan
     return values
 
 

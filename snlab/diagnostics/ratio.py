@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from snlab.core import names
+from snlab.diagnostics.truth import gradient_truth, truth
 
 SATURATED = math.log(0.99 / 0.01)  # the logit of a probability of 0.99
 BINS = 15  # of calibration_error
@@ -26,6 +27,8 @@ def ratio(
     previous_logits: Tensor | None = None,
     true_heldout: Tensor | None = None,
     true_fake: Tensor | None = None,
+    fake_gradient: Tensor | None = None,
+    true_fake_gradient: Tensor | None = None,
 ) -> dict[str, float]:
     """The stability and quality of the density ratio r = exp(f) on a probe.
 
@@ -39,23 +42,31 @@ def ratio(
         previous_logits: f on the same held-out reals at the last measurement, (n_real,).
         true_heldout: log q_data - log p_G on the held-out reals, (n_real,), where it is known.
         true_fake: the same on the generated samples, (n_fake,).
+        fake_gradient: of f with respect to each generated sample, (n_fake, ...).
+        true_fake_gradient: of log q_data - log p_G likewise.
 
     Returns:
-        ``ratio/NAME`` for each NAME of ``snlab.core.names``; ``drift`` and ``true_*`` only where their
-        arguments are given. ``ratio/calibrated/NAME``: the same after a logistic fit on every other point of
-        the probe (``platt``), measured on the points between; its drift has both logits go through the
-        present fit.
+        ``ratio/NAME`` for each NAME of ``snlab.core.names``; ``drift`` and ``true_*`` (see
+        ``truth``) only where their arguments are given. ``ratio/calibrated/NAME``: the same after a logistic
+        fit on every other point of the probe (``platt``), measured on the points between; its drift has both
+        logits go through the present fit.
         Not a number where a logit isn't finite.
 
     Raises:
-        ValueError: arguments that belong to the same samples differ in number, one truth comes without the
-            other, or there are fewer than 2 samples of a kind.
+        ValueError: arguments that belong to the same samples differ in number, one of the two truths or of
+            the two gradients comes without the other, or there are fewer than 2 samples of a kind.
     """
     _same_number("previous_logits", previous_logits, "heldout_logits", heldout_logits)
     _same_number("true_heldout", true_heldout, "heldout_logits", heldout_logits)
     _same_number("true_fake", true_fake, "fake_logits", fake_logits)
-    if (true_heldout is None) != (true_fake is None):
-        raise ValueError("true_heldout and true_fake go together: give both or neither")
+    _same_number("fake_gradient", fake_gradient, "fake_logits", fake_logits)
+    _same_number("true_fake_gradient", true_fake_gradient, "fake_logits", fake_logits)
+    for pair, found in (
+        ("true_heldout and true_fake", (true_heldout, true_fake)),
+        ("fake_gradient and true_fake_gradient", (fake_gradient, true_fake_gradient)),
+    ):
+        if (found[0] is None) != (found[1] is None):
+            raise ValueError(f"{pair} go together: give both or neither")
     if min(len(train_logits), len(heldout_logits), len(fake_logits)) < 2:
         raise ValueError("a ratio needs at least 2 training reals, 2 held-out reals and 2 generated samples")
 
@@ -81,6 +92,12 @@ def ratio(
         None if previous is None else slope * previous[1::2] + intercept,
         None if true is None else true[:, 1::2],
     )
+    if fake_gradient is not None and true_fake_gradient is not None:
+        gradient, exact = (
+            g[:n].detach().flatten(1).cpu().double() for g in (fake_gradient, true_fake_gradient)
+        )
+        plain |= _floats(gradient_truth(gradient, exact))
+        calibrated |= _floats(gradient_truth(slope * gradient[1::2], exact[1::2]))
     values = {f"{names.RATIO}/{name}": value for name, value in plain.items()}
     values |= {f"{names.RATIO}/{names.CALIBRATED}/{name}": value for name, value in calibrated.items()}
     return values if finite else dict.fromkeys(values, math.nan)
@@ -112,11 +129,11 @@ def _measures(
     if previous is not None:
         values[names.DRIFT] = (heldout - previous).square().mean().sqrt()
     if true is not None:
-        estimate = torch.cat([heldout, fake])
-        error = estimate - true.flatten()
-        values[names.TRUE_RMSE] = error.square().mean().sqrt()
-        values[names.TRUE_BIAS] = error.mean()
-        values[names.TRUE_CORRELATION] = torch.corrcoef(torch.stack([estimate, true.flatten()]))[0, 1]
+        values |= truth(torch.stack([heldout, fake]), true)
+    return _floats(values)
+
+
+def _floats(values: dict[str, Tensor]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 

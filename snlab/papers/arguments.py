@@ -8,9 +8,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snlab.core.errors import UserError, nearest
-from snlab.results.papers import Item, Source, paper_item
+
+if TYPE_CHECKING:
+    from snlab.results.papers import Item, Source
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Options:
     @property
     def what(self) -> Item:
         """The item itself."""
+        from snlab.results.papers import paper_item  # reads files: only where something is reproduced
+
         return paper_item(self.item)
 
     @property

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from snlab.core import names
 from snlab.results import looks
 from snlab.results.extractors import extractors
@@ -197,7 +199,7 @@ def _on_discriminator(runs: Sequence[Run]) -> list[str]:
     """
     measured: dict[str, list[Run]] = {}
     for g in group(runs):
-        if found := [run for run in g.finished if sigmas(run)]:
+        if found := [run for run in g.finished if sigmas(run).size]:
             measured.setdefault(g.normalizer, []).extend(found)
     if not measured:
         return []
@@ -219,8 +221,8 @@ def _under(normalizer: str | Group) -> str:
 
 
 def _range(runs: Iterable[Run]) -> str:
-    values = [value for run in runs for value in sigmas(run)]
-    low, high = (rounded(value, digits=4, decimals=3)[0] for value in (min(values), max(values)))
+    values = np.concatenate([sigmas(run) for run in runs])
+    low, high = (rounded(float(v), digits=4, decimals=3)[0] for v in (values.min(), values.max()))
     return f"{low} and {high}"
 
 
@@ -228,10 +230,10 @@ def _maps(compared: dict[str, list[Run]]) -> str:
     """The largest norm of a layer as a map, and the bound on the whole."""
     parts = []
     for name, runs in compared.items():
-        norms = [value for run in runs for value in sigmas(run, names.SIGMA_CONV)]
+        norms = np.concatenate([sigmas(run, names.SIGMA_CONV) for run in runs])
         product = Spread.of(final(run, names.LIPSCHITZ_PRODUCT) for run in runs)
-        if norms and product.n:
-            reached = rounded(max(norms), digits=4, decimals=3)[0]
+        if norms.size and product.n:
+            reached = rounded(float(norms.max()), digits=4, decimals=3)[0]
             parts.append(f"{reached} and {_value(product)} {_under(name)}")
     if not parts:
         return ""

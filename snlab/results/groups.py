@@ -15,7 +15,7 @@ from typing import Any
 from snlab.core.registry import label
 from snlab.results import looks
 from snlab.results.reading import DAMAGED
-from snlab.tracking.identity import computes, setting
+from snlab.tracking.identity import completed, computes, setting
 from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, MODULE, OVER, Run
 
 
@@ -157,7 +157,7 @@ def differing(
         always: names that are given in any case.
         but: beginnings of names that are left out.
     """
-    flat = [flattened(config) for config in configs]
+    flat = [flattened(completed(config)) for config in configs]
     keys = [key for key in sorted(set().union(*flat)) if not key.startswith(but) and computes(key)]
     found = [key for key in keys if key in always or len({str(config.get(key)) for config in flat}) > 1]
     return [{key: config.get(key) for key in found} for config in flat]

@@ -26,6 +26,14 @@ def damage_note(runs: Iterable[Run]) -> list[str]:
     return [f"{len(found)} damaged, which is no result: {listed(found)}"] if found else []
 
 
+def wandb_note(runs: Iterable[Run]) -> list[str]:
+    """One line that counts the runs that were read from W&B, and says what it lacks of their scores."""
+    count = sum(run.on_wandb for run in runs)
+    if not count:
+        return []
+    return [f"{count} read from W&B, which lacks the scores that snlab evaluate added to run folders"]
+
+
 def listed(items: Sequence[str]) -> str:
     rest = len(items) - NAMED
     return "; ".join([*items[:NAMED], *([f"and {rest} more"] if rest > 0 else [])])

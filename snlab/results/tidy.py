@@ -1,56 +1,104 @@
-"""Runs as tidy data, for plots and statistics of one's own: one row a run and metric."""
+"""Runs as data frames, for plots and statistics of one's own: from their folders or from W&B, the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
 
 from snlab.core import names
-from snlab.core.errors import UserError
+from snlab.core.errors import UserError, nearest
+from snlab.core.registry import label
 from snlab.results.reading import collect, record
 from snlab.tracking.run_folder import Run
 
 if TYPE_CHECKING:
     import pandas
 
-# What a row says of its run; every other column of a run's record is a metric.
+Per = Literal["run", "metric", "step"]
+# What a row says of its run, as text; with them the seed, the generator step and the seconds that it took.
+TEXTS = ("run", "dataset", "network", "loss", "normalizer", "outcome", "reason", "identity")
 OF_RUN = (
     *("run", "dataset", "network", "loss", "normalizer", "seed", "outcome", "reason"),
     *(names.GENERATOR_STEP, "seconds", "identity"),
 )
 
 
-def tidy(runs: Iterable[Run], every: bool = False) -> list[dict[str, Any]]:
-    """One row a run and metric, with ``metric``, ``value`` and what the run was.
-
-    Args:
-        runs: in their order.
-        every: one row a measurement rather than the last one alone; ``generator_step`` is then its update.
-    """
-    rows = []
-    for run in runs:
-        found = record(run)
-        of_run = {key: found[key] for key in OF_RUN}
-        for metric in (key for key in found if key not in OF_RUN):
-            steps, values = run.series(metric)
-            pairs = list(zip(steps, values, strict=True)) if every else [(steps[-1], found[metric])]
-            for step, value in pairs:
-                rows.append(of_run | {names.GENERATOR_STEP: step, "metric": metric, "value": value})
-    return rows
-
-
-def frame(runs: Iterable[Run] | str | Path, every: bool = False) -> pandas.DataFrame:
-    """``tidy`` as a pandas DataFrame, of runs or of all below a folder.
+def frame(runs: Iterable[Run] | str | Path, per: Per = "metric") -> pandas.DataFrame:
+    """Runs as a pandas DataFrame.
 
         fid = frame("runs/").query("metric == 'fid/embedded-digits'")
         fid.groupby("normalizer").value.agg(["mean", "std"])
 
-    UserError where pandas is not installed, or where no run can be read.
+    Args:
+        runs: some, or where they all are: a folder, or ``wandb:ENTITY/PROJECT``.
+        per: what has a row of its own.
+            ``run``: the columns OF_RUN and one a metric, its last value;
+            ``metric``: OF_RUN, ``metric`` and ``value``, the last one, logged at ``generator_step``;
+            ``step``: the same with every value that was logged.
+
+    Texts are categorical, values float64 (NaN where one was not finite); lists (spectra) and words left out.
+
+    Raises:
+        UserError: where pandas is not installed, or where no run can be read.
     """
     try:
         import pandas
     except ImportError as error:
         raise UserError("a data frame wants pandas: pip install 'snlab[pandas]'") from error
-    found = collect(runs).runs if isinstance(runs, str | Path) else runs
-    return pandas.DataFrame(tidy(found, every), columns=[*OF_RUN, "metric", "value"])
+    if per not in get_args(Per):
+        raise UserError(f"per={per!r} is no row of a frame; {nearest(str(per), get_args(Per))}")
+    found = list(collect(runs).runs if isinstance(runs, str | Path) else runs)
+    told = [record(run) for run in found]
+    if per == "run":
+        columns = dict.fromkeys((*OF_RUN, *(name for row in told for name in row)))
+        table = pandas.DataFrame(told, columns=[*columns])
+        for name in TEXTS:
+            table[name] = _category([_text(value) for value in table[name]])
+        return table
+    curves = [_curves(run, row, every=per == "step") for run, row in zip(found, told, strict=True)]
+    metrics = [metric for of_run in curves for metric in of_run]
+    lengths = [values.size for of_run in curves for _, values in of_run.values()]
+    of_run = np.repeat([i for i, of_run in enumerate(curves) for _ in of_run], lengths).astype(np.int64)
+
+    def column(name: str) -> Any:
+        if name in TEXTS:
+            return _category([_text(row[name]) for row in told]).take(of_run)
+        if name == names.GENERATOR_STEP:
+            return _joined([steps for each in curves for steps, _ in each.values()], np.int64)
+        values = [row[name] for row in told]
+        return np.array(values, dtype=np.float64 if name == "seconds" else np.int64)[of_run]
+
+    table = pandas.DataFrame({name: column(name) for name in OF_RUN}, copy=False)
+    table["metric"] = _category(metrics).repeat(lengths)
+    table["value"] = _joined([values for each in curves for _, values in each.values()], np.float64)
+    return table
+
+
+def _curves(run: Run, told: dict[str, Any], every: bool) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Steps int64 (n,) and values float64 (n,) of every scalar of a run: all of them, or the last one."""
+    some = slice(None) if every else slice(-1, None)
+    found = {name: run.numbers(name) for name in told if name not in OF_RUN}
+    return {
+        name: (steps[some], values[some]) for name, pair in found.items() if pair for steps, values in [pair]
+    }
+
+
+def _joined(parts: Sequence[np.ndarray], dtype: Any) -> np.ndarray:
+    return np.concatenate([np.empty(0, dtype), *parts])
+
+
+def _category(texts: Sequence[str | None]) -> Any:
+    """A pandas Categorical; its categories in the order in which they come."""
+    import pandas
+
+    categories = {text: code for code, text in enumerate(dict.fromkeys(t for t in texts if t is not None))}
+    codes = np.array([-1 if text is None else categories[text] for text in texts], dtype=np.int64)
+    return pandas.Categorical.from_codes(codes, [*categories])
+
+
+def _text(value: Any) -> str | None:
+    """A class as one would call it."""
+    return value if value is None or isinstance(value, str) else label(value)

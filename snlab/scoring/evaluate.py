@@ -17,9 +17,9 @@ from snlab.core.errors import UserError
 from snlab.core.machine import commit, machine
 from snlab.core.messages import plain_messages
 from snlab.core.names import GENERATOR_STEP
+from snlab.core.progress import progress
 from snlab.data import DataSet
 from snlab.data.module import DataModule
-from snlab.data.progress import progress
 from snlab.gan import GAN
 from snlab.metrics.extractors import Extractor, inception_extractor
 from snlab.metrics.scorer import Scorer

@@ -22,8 +22,9 @@ from snlab.sweeps.slots import Slot
 from snlab.sweeps.study import Claimed
 from snlab.tracking.checkpoints import checkpoint_step, newest_good
 from snlab.tracking.damage import damage
+from snlab.tracking.history import read_rows
 from snlab.tracking.places import in_use
-from snlab.tracking.run_folder import CHECKPOINTS, LOST, METRICS, OVER, SUMMARY, Run, read_metrics
+from snlab.tracking.run_folder import CHECKPOINTS, LOST, METRICS, OVER, SUMMARY, Run
 
 LOG = "train.log"
 LAST_LINES = 20  # of a process that crashed: C++ says why, and then where
@@ -93,7 +94,7 @@ class TrialProcess:
     def values(self, metric: str) -> list[float]:
         """What was logged of a metric so far, in order."""
         try:
-            rows = list(read_metrics(self.folder / METRICS))
+            rows = list(read_rows(self.folder / METRICS))
         except OSError:  # nothing was logged yet, or it is damaged, which its end will tell
             return []
         return [_number(row[metric]) for row in rows if metric in row]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from snlab.tracking.run_folder import FINISHED, METRICS, SUMMARY, Run, read_metrics
+from snlab.tracking.run_folder import FINISHED, METRICS, SUMMARY, Run
 
 
 def damage(run: Run) -> str | None:
@@ -12,18 +12,14 @@ def damage(run: Run) -> str | None:
     """
     if run.outcome != FINISHED:
         return None
-    path = run.folder / METRICS
-    if not path.exists():
+    if run.loaded is None and not (run.folder / METRICS).exists():
         return f"its {METRICS} is gone"
-    with path.open("rb") as file:
-        lines = sum(1 for line in file if line.strip())
-    broken = lines - sum(1 for _ in read_metrics(path))
+    name = METRICS if run.loaded is None else "its history"
+    broken = run.history.broken
     if broken:
-        return f"{METRICS} has {broken} broken line{'s' if broken > 1 else ''}"
-    last = max(run.rows, default=0)
-    if last < run.generator_steps:  # the last update is always measured
-        return f"{METRICS} ends at update {last} of {run.generator_steps}"
+        return f"{name} has {broken} broken line{'s' if broken > 1 else ''}"
+    if run.last_step < run.generator_steps:  # the last update is always measured
+        return f"{name} ends at update {run.last_step} of {run.generator_steps}"
     told = run.summary.get("metrics") or {}
-    logged = {name: value for row in run.rows.values() for name, value in row.items()}
-    differing = [name for name, value in told.items() if logged.get(name) != value]
-    return f"{METRICS} and {SUMMARY} differ in {differing[0]}" if differing else None
+    differing = [metric for metric, value in told.items() if run.history.last(metric) != value]
+    return f"{name} and {SUMMARY} differ in {differing[0]}" if differing else None

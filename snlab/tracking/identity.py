@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from snlab.tracking.run_folder import MODULE
+
 # What cannot change a number: where a run lands, how it is kept and shown, and which modules are imported for
 # the names that they bring (the source of what a run uses of them is in `sources`).
 _NOT_IDENTITY = {
@@ -29,12 +31,19 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "sync_batchnorm": True,
 }
 _IDENTITY_DIGITS = 12
+# Options that came later than the first runs, and their defaults: at these they are no part of what a run is
+# called by.
+LATER: dict[str, dict[str, Any]] = {
+    "data": {"scaling": "symmetric", "noise": False},
+    "measure": {"lipschitz_bounds": False},
+}
 
 
 def identity(config: Mapping[str, Any]) -> str:
     """The hash of what a configuration computes, seed included: twelve hexadecimal digits.
 
-    All of it counts but a short list of what cannot change a number.
+    All of it counts but a short list of what cannot change a number, and options that are new and at their
+    defaults.
 
     >>> a = {"seed_everything": 0, "model": {"n_dis": 1}, "runs": "here", "trainer": {"devices": 1}}
     >>> b = {"runs": "there", "trainer": {"devices": 2}, "model": {"n_dis": 1}, "seed_everything": 0}
@@ -42,6 +51,8 @@ def identity(config: Mapping[str, Any]) -> str:
     (True, False)
     """
     kept = {key: value for key, value in config.items() if computes(key)}
+    if MODULE not in config:
+        kept = {key: _without_later(key, value) for key, value in kept.items()}
     trainer = config.get("trainer") or {}
     kept["trainer"] = {
         key: value
@@ -69,6 +80,27 @@ def computes(key: str) -> bool:
     if head == "trainer" and tail:
         return tail.split(".")[0] not in _TRAINER_NOT_IDENTITY
     return head not in _NOT_IDENTITY
+
+
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` with options written out that came after it, where it is of snlab's own module.
+
+    >>> completed({"data": {"dataset": "digits", "noise": True}})
+    {'data': {'scaling': 'symmetric', 'noise': True, 'dataset': 'digits'}}
+    """
+    if MODULE in config:
+        return dict(config)
+    return {
+        key: {**LATER[key], **value} if key in LATER and isinstance(value, Mapping) else value
+        for key, value in config.items()
+    }
+
+
+def _without_later(group: str, options: Any) -> Any:
+    later = LATER.get(group, {})
+    if not later or not isinstance(options, Mapping):
+        return options
+    return {key: value for key, value in options.items() if key not in later or value != later[key]}
 
 
 def _default(option: str, value: Any) -> bool:

@@ -22,6 +22,8 @@ from snlab.core import names
 from snlab.tracking.run_folder import KILLED, Run, RunWriter
 from snlab.tracking.sample_pictures import density_map, image_grid
 from snlab.tracking.wandb_agent_run import beside, parameters, run_id, wanted_again
+from snlab.tracking.wandb_record import RECORD, written
+from snlab.tracking.wandb_tables import Tables
 
 INIT_TIMEOUT_SECONDS = 10.0
 # Of the many WANDB_ variables, those by which an agent says which run of which sweep this is.
@@ -65,6 +67,7 @@ class WandbMirror(WandbLogger):
         self.identity = identity
         self.config = config
         self.again = False  # whether a sweep is to give the run, which is not over, to an agent again
+        self.tables = Tables(Run(folder, config, {}))
         self._lost = False
 
     @property
@@ -107,6 +110,7 @@ class WandbMirror(WandbLogger):
                 if isinstance(run.url, str) and run.url:  # it is online
                     with contextlib.suppress(OSError):
                         RunWriter(self.folder).write_wandb_url(run.url)
+                run.summary[RECORD] = written(self.folder, self.config)
                 return run
         except (Exception, SystemExit):
             _forget()
@@ -134,6 +138,7 @@ class WandbMirror(WandbLogger):
         run = self.experiment
         if self._lost:
             return
+        self.tables.note(metrics, step)
         try:
             run.log({name: _shown(value) for name, value in metrics.items()} | {names.GENERATOR_STEP: step})
         except Exception as error:
@@ -155,7 +160,7 @@ class WandbMirror(WandbLogger):
         except Exception as error:  # its temporary folder, for one, may be cleared away in a long run
             rank_zero_warn(f"W&B lacks the samples of generator step {step} ({_reason(error)})")
             return
-        self.log_metrics({"samples": image}, step)
+        self.log_metrics({names.SAMPLES: image}, step)
 
     @rank_zero_only
     def upload_checkpoint(self, path: Path) -> None:
@@ -169,13 +174,30 @@ class WandbMirror(WandbLogger):
         self.experiment.log_artifact(artifact)
 
     @rank_zero_only
-    def close(self, outcome: str, failed: bool) -> None:
-        """End the W&B run, if one was started."""
+    def close(self, outcome: str, failed: bool, tables: bool = True) -> None:
+        """End the W&B run, if one was started, with its tables unless they are there."""
         if self._experiment is not None:
-            self._experiment.summary["outcome"] = outcome
+            self._experiment.summary[names.OUTCOME] = outcome
+            self._experiment.summary[RECORD] = written(self.folder, self.config)
             if self.again:
                 self._experiment.mark_preempting()
+            elif tables:
+                self._log_tables(outcome)
             self._experiment.finish(exit_code=int(failed))
+
+    def _log_tables(self, outcome: str) -> None:
+        """What charts across runs are drawn from: W&B's own read no list of numbers but a table's column."""
+        run = self.experiment
+        if self._lost:
+            return
+        try:
+            import wandb
+
+            for name, (columns, rows) in self.tables.made(outcome).items():
+                table = wandb.Table(columns=[*columns], data=rows)
+                run.log({name: table, names.GENERATOR_STEP: self.tables.step})
+        except Exception as error:  # its temporary folder, for one, may be cleared away in a long run
+            rank_zero_warn(f"W&B lacks the tables of the run ({_reason(error)})")
 
     @rank_zero_only
     def give_back(self, number: int) -> None:
@@ -203,9 +225,12 @@ def replay(run: Run, options: WandbOptions, config: dict[str, Any]) -> None:
             return
         shown = mirror.experiment.summary.get(names.GENERATOR_STEP, -1)
         for step, row in run.rows.items():
+            values = {name: _with_nan(value) for name, value in row.items()}
             if step > shown:
-                mirror.log_metrics({name: _with_nan(value) for name, value in row.items()}, step)
-        mirror.close(run.outcome, failed=False)
+                mirror.log_metrics(values, step)
+            else:
+                mirror.tables.note(values, step)
+        mirror.close(run.outcome, failed=False, tables=any(step > shown for step in run.rows))
     except Exception as error:
         rank_zero_warn(f"W&B does not show the run, which is over ({_reason(error)})")
 

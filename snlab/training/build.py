@@ -160,8 +160,6 @@ def _own_name(registry: Registry[Any], made: Any) -> str | None:
 
 
 PRECISIONS = {"32": None, "32-true": None, "bf16": "bf16-mixed"}  # Lightning's other names for two of its own
-# Options that came later than the first runs: at their defaults they are no part of what those are called by.
-LATER: dict[str, dict[str, Any]] = {"data": {"scaling": "symmetric", "noise": False}}
 NAMED: dict[str, dict[str, Registry[Any]]] = {
     "model": {"normalizer": NORMALIZERS, "loss": LOSSES, "network": NETWORKS},
     "data": {"dataset": DATASETS},
@@ -177,9 +175,6 @@ def canonical(config: dict[str, Any]) -> dict[str, Any]:
         trainer["callbacks"] = [trainer["callbacks"]]
     for group, registries in NAMED.items():
         result[group] = dict(config[group])
-        for option, default in LATER.get(group, {}).items():
-            if result[group].get(option) == default:
-                del result[group][option]
         for key, registry in registries.items():
             if isinstance(config[group][key], str):
                 result[group][key] = registry.canonical(config[group][key])

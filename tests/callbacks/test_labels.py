@@ -94,9 +94,13 @@ def test_the_discriminator_is_measured_with_the_labels_that_it_is_given(network:
         else:
             x = gan.generator(probe.latents, labels)
             logits = f(probe.train, probe.train_labels), f(probe.heldout, labels), f(x, labels)
-    of_ratio = {name: value for name, value in measured.items() if name.startswith("ratio/")}
+    of_ratio = {name: measured[name] for name in ratio(*logits)}
     assert of_ratio == pytest.approx(ratio(*logits), nan_ok=True)
-    assert measured.keys() - of_ratio.keys() == {"loss/discriminator_train", "loss/discriminator_heldout"}
+    some = None if labels is None else labels[:64]
+    weights = {"saturating": logits[2][:64].sigmoid(), "non_saturating": (-logits[2][:64]).sigmoid()}
+    for kind, weight in weights.items():
+        expected = (weight * gradient_norms(f, x[:64], some)).mean().item()
+        assert measured[f"ratio/generator_gradient_{kind}"] == pytest.approx(expected, rel=1e-5)
 
     between = probe.epsilon[:, None] * probe.heldout + (1 - probe.epsilon[:, None]) * x
     norms = torch.cat([gradient_norms(f, points, labels) for points in (probe.heldout, x, between)])

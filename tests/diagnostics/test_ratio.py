@@ -320,8 +320,10 @@ def test_logits_that_are_not_finite_give_not_a_number(value):
 def test_every_value_is_a_plain_float():
     real, fake = normal(64, seed=0), normal(64, seed=1)
     values = ratio(real, real, fake, real, real, fake)
+    assert {*PLAIN, "drift"} == set(names.RATIOS)
     assert all(type(value) is float for value in values.values())
-    plain = {f"ratio/{name}" for name in (*PLAIN, "drift", "true_rmse", "true_bias", "true_correlation")}
+    of_gradients = {name for name in names.TRUE_RATIOS if "gradient" in name}
+    plain = {f"ratio/{name}" for name in {*names.RATIOS, *names.TRUE_RATIOS} - of_gradients}
     assert set(values) == plain | {name.replace("ratio/", "ratio/calibrated/") for name in plain}
 
 
@@ -331,6 +333,8 @@ def test_every_value_is_a_plain_float():
         {"previous_logits": torch.zeros(5)},
         {"true_heldout": torch.zeros(4)},
         {"true_heldout": torch.zeros(4), "true_fake": torch.zeros(5)},
+        {"fake_gradient": torch.zeros(4, 2)},
+        {"fake_gradient": torch.zeros(4, 2), "true_fake_gradient": torch.zeros(5, 2)},
     ],
 )
 def test_numbers_that_do_not_belong_together_are_refused(arguments):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
+from snlab.diagnostics.gradient import logit_gradients
 from snlab.diagnostics.lipschitz import gradient_norms, lipschitz
 from snlab.diagnostics.sigma import sigma, spectrum
 
@@ -34,6 +35,7 @@ MEASURES = {
     "sigma": lambda net, x: sigma(net, x),
     "spectrum": lambda net, x: spectrum(net),
     "gradient_norms": lambda net, x: gradient_norms(net, x),
+    "logit_gradients": lambda net, x: torch.cat([part.flatten() for part in logit_gradients(net, x)]),
     "lipschitz": lambda net, x: lipschitz(net, x, x, torch.full((len(x),), 0.5), {}),
 }
 

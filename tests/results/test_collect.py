@@ -76,6 +76,18 @@ def test_where_a_run_landed_and_ran_is_no_setting(lab: Any) -> None:
     assert len(only.runs) == 2
 
 
+def test_runs_from_before_an_option_was_there_are_in_one_group_with_those_at_its_default(lab: Any) -> None:
+    import yaml
+
+    for seed, later in enumerate([{}, {"lipschitz_bounds": False}, {"lipschitz_bounds": True}]):
+        path = lab.write("none", seed, name=str(seed)) / "config.yaml"
+        config = yaml.safe_load(path.read_text())
+        config["measure"] |= later
+        path.write_text(yaml.safe_dump(config))
+    groups = {g.setting: len(g.runs) for g in group(collect(lab.root).runs)}
+    assert groups == {"measure.lipschitz_bounds=False": 2, "measure.lipschitz_bounds=True": 1}
+
+
 def test_a_repeated_seed_counts_once_and_the_finished_one_is_kept(lab: Any) -> None:
     lab.write("none", 0, name="a", outcome=UNFINISHED)
     lab.write("none", 0, name="b")
@@ -123,7 +135,7 @@ def test_sigmas_leave_out_the_measurement_before_training(lab: Any) -> None:
         metrics=lambda n, s, step, p: {"sigma/exact/a": 9.0 if step == 0 else 1.0 + step, "sigma/raw/a": 5.0},
     )
     (run,) = collect(lab.root).runs
-    assert sigmas(run) == [21.0, 51.0, 101.0, 151.0, 201.0]
+    assert sigmas(run).tolist() == [21.0, 51.0, 101.0, 151.0, 201.0]
 
 
 def test_records_are_flat_and_hold_last_values(demo: list[Run]) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,53 +11,108 @@ import pytest
 from snlab.core.errors import UserError
 from snlab.results import frame
 from snlab.results.reading import collect
-from snlab.results.tidy import OF_RUN, tidy
+from snlab.results.tidy import OF_RUN
+
+pandas = pytest.importorskip("pandas", reason="NOT TESTED: no pandas here (pip install 'snlab[pandas]')")
+
+FID = "fid/embedded-digits"
 
 
-def logged(folder: Any, name: str) -> list[tuple[int, float]]:
-    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-    return [(line["generator_step"], line[name]) for line in lines if name in line]
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_one_row_a_run_and_metric(lab: Any) -> None:
-    folders = [lab.write("none", 0), lab.write("spectral_norm", 1)]
-    rows = tidy(collect(lab.root).runs)
-    assert len({(row["run"], row["metric"]) for row in rows}) == len(rows)
-    for folder in folders:
-        own = {row["metric"]: row for row in rows if row["run"] == folder.name}
-        scalars = {
-            name
-            for name, value in json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1]).items()
-            if not isinstance(value, list) and name != "generator_step"
-        }
-        assert set(own) == scalars
-        for name in ("fid/embedded-digits", "sigma/exact/conv1", "loss/discriminator"):
-            step, value = logged(folder, name)[-1]
-            assert (own[name]["generator_step"], own[name]["value"]) == (step, value)
-    assert {row["seed"] for row in rows if row["normalizer"] == "spectral_norm"} == {1}
+def logged(folder: Path) -> set[tuple[str, int, str, float | None]]:
+    """Every scalar in a run's own file, read without the package's code: run, step, metric, value."""
+    return {
+        (folder.name, row["generator_step"], name, value)
+        for row in rows(folder)
+        for name, value in row.items()
+        if name != "generator_step" and not isinstance(value, list | str)
+    }
 
 
-def test_every_measurement_if_asked(lab: Any) -> None:
-    folder = lab.write("none", 0)
-    rows = tidy(collect(lab.root).runs, every=True)
-    found = [(row["generator_step"], row["value"]) for row in rows if row["metric"] == "fid/embedded-digits"]
-    assert found == logged(folder, "fid/embedded-digits")
-    assert len(found) == 6
+def told(data: Any) -> list[tuple[str, int, str, float | None]]:
+    columns = [data[name].tolist() for name in ("run", "generator_step", "metric", "value")]
+    return [
+        (run, step, metric, None if math.isnan(value) else value)
+        for run, step, metric, value in zip(*columns, strict=True)
+    ]
 
 
-def test_a_data_frame_of_a_folder_and_of_runs(lab: Any) -> None:
-    pandas = pytest.importorskip("pandas", reason="NOT TESTED: no pandas here (pip install 'snlab[pandas]')")
-    for seed, normalizer in ((0, "none"), (1, "none"), (0, "spectral_norm")):
-        lab.write(normalizer, seed)
-    data = frame(lab.root)
-    assert isinstance(data, pandas.DataFrame)
+@pytest.fixture
+def folders(lab: Any) -> list[Path]:
+    odd = {"note": "a user's own", "none/yet": None, "modes/covered": 3, "mixed": 1}
+    return [
+        lab.write("none", 0),
+        lab.write("spectral_norm", 1),
+        lab.write("none", 2, metrics=lambda n, s, step, p: odd | {"mixed": 1 if step else 0.5, FID: 9.0}),
+    ]
+
+
+def test_every_number_that_was_logged_has_a_row(lab: Any, folders: list[Path]) -> None:
+    data = frame(lab.root, per="step")
     assert list(data.columns) == [*OF_RUN, "metric", "value"]
-    fid = data[data.metric == "fid/embedded-digits"].groupby("normalizer").value.agg(["mean", "std", "count"])
-    values = [logged(folder, "fid/embedded-digits")[-1][1] for folder in sorted(lab.root.glob("*none*"))]
-    assert fid.loc["none", "mean"] == pytest.approx(sum(values) / 2)
+    found = told(data)
+    assert len(found) == len(set(found))
+    assert set(found) == set.union(*map(logged, folders))
+    assert {str(kind) for kind in data.dtypes} == {"category", "int64", "float64"}
+    of_run = data[data.run == folders[1].name]
+    assert set(of_run.seed) == {1}
+    assert set(of_run.normalizer) == {"spectral_norm"}
+    assert set(of_run.seconds) == {12.5}
+
+
+def test_one_row_a_run_and_metric_has_the_last(lab: Any, folders: list[Path]) -> None:
+    last = set()
+    for folder in folders:
+        values = {name: (step, value) for _, step, name, value in sorted(logged(folder), key=lambda r: r[1])}
+        last |= {(folder.name, step, name, value) for name, (step, value) in values.items()}
+    found = told(frame(lab.root))
+    assert len(found) == len(last)
+    assert set(found) == last
+
+
+def test_one_row_a_run_has_a_column_a_metric(lab: Any, folders: list[Path]) -> None:
+    data = frame(lab.root, per="run").set_index("run")
+    assert len(data) == 3
+    for folder in folders:
+        own = data.loc[folder.name]
+        (*_, last) = rows(folder)
+        assert own[FID] == last[FID]
+        assert own["generator_step"] == last["generator_step"]
+    assert list(data.normalizer) == ["none", "none", "spectral_norm"]
+    assert math.isnan(data.loc[folders[2].name, "sigma/exact/conv1"])
+    assert "note" not in data.columns
+
+
+def test_statistics_over_seeds(lab: Any, folders: list[Path]) -> None:
+    data = frame(lab.root)
+    fid = data[data.metric == FID].groupby("normalizer").value.agg(["mean", "std", "count"])
+    values = [rows(folder)[-1][FID] for folder in folders]
+    assert fid.loc["none", "mean"] == pytest.approx((values[0] + values[2]) / 2)
     assert fid["count"].to_dict() == {"none": 2, "spectral_norm": 1}
-    pandas.testing.assert_frame_equal(data, frame(collect(lab.root).runs))
-    assert frame([]).empty
+
+
+@pytest.mark.parametrize("per", ["run", "metric", "step"])
+def test_of_runs_as_of_their_folder_and_of_none(per: Any, lab: Any, folders: list[Path]) -> None:
+    pandas.testing.assert_frame_equal(frame(lab.root, per), frame(collect(lab.root).runs, per))
+    assert frame([], per).empty
+    assert set(OF_RUN) <= set(frame([], per).columns)
+
+
+def test_classes_are_named_as_called(lab: Any) -> None:
+    lab.write(
+        {"class_path": "mine.Clip", "init_args": {"limit": 1}}, 0, loss={"class_path": "a.Loss"}, name="a"
+    )
+    data = frame(lab.root, per="step")
+    assert set(data.normalizer) == {"Clip(limit=1)"}
+    assert set(data.loss) == {"Loss"}
+
+
+def test_what_a_row_may_be(lab: Any) -> None:
+    with pytest.raises(UserError, match="per='steps' is no row of a frame; did you mean 'step'"):
+        frame([], per="steps")  # type: ignore[arg-type]
 
 
 def test_without_pandas_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

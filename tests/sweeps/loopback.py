@@ -15,10 +15,15 @@ class Server(Protocol):
     def take(self, name: str, sent: dict[str, Any]) -> dict[str, Any]: ...
 
 
+class ConflictError(ValueError):
+    """What is asked for is there already."""
+
+
 class Loopback(ThreadingHTTPServer):
     """Passes GraphQL to ``server.answer`` and file streams to ``server.take``, on a free port of 127.0.0.1.
 
-    A ValueError of ``answer`` is a GraphQL error, its text the message. All else is taken and thrown away.
+    A ValueError of ``answer`` is a GraphQL error, its text the message; a ConflictError is HTTP's own. All
+    else is taken and thrown away.
     """
 
     daemon_threads = True
@@ -42,21 +47,23 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         stream = re.fullmatch(r"/files/[^/]+/[^/]+/([^/]+)/file_stream", self.path)
+        status = 200
         answer: dict[str, Any] = {}  # to telemetry, and the contents of files
         if self.path == "/graphql":
             asked = json.loads(body)
             try:
                 answer = {"data": self.server.behind.answer(asked["query"], asked.get("variables") or {})}
             except ValueError as error:
+                status = 409 if isinstance(error, ConflictError) else 200
                 answer = {"data": None, "errors": [{"message": str(error)}]}
         elif stream:
             answer = self.server.behind.take(stream[1], json.loads(body))
-        self._send(json.dumps(answer).encode())
+        self._send(status, json.dumps(answer).encode())
 
     do_PUT = do_GET = do_POST  # noqa: N815
 
-    def _send(self, body: bytes) -> None:
-        self.send_response(200)
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from snlab.core.names import TABLE_SCORES, TABLE_SPECTRA
 from snlab.tracking.run_folder import Run, find_runs
 
 pytestmark = pytest.mark.slow
@@ -119,6 +120,24 @@ def test_the_history_at_wandb_is_the_run_folders(sweep, wandb_server, folder):
         assert_shown(shown, here[shown.given["model.normalizer"]])
 
 
+READ = (
+    "import sys; from snlab.results import frame; from snlab.results.reading import collect\n"
+    "found = collect(sys.argv[1])\n"
+    "print(frame(found.runs, 'step').to_csv(), [run.config for run in found.runs], found.skipped)"
+)
+
+
+def test_a_sweeps_runs_are_read_back_as_their_folders_are(sweep, python, folder):
+    said = []
+    for place in (f"wandb:tester/snlab/{sweep[0]}", "runs"):
+        out, err = (process := python(READ, place)).communicate(timeout=60)
+        assert process.returncode == 0, out + err
+        said.append(out)
+    assert said[0] == said[1]
+    assert "loss/discriminator" in said[0]
+    assert said[0].endswith(" []\n")
+
+
 @pytest.fixture(scope="module")
 def second_sweep(sweep, wandb, wandb_server, sweep_file) -> tuple[str, str]:
     """A sweep of a trial that is over already: what the other's parameters said is in its command."""
@@ -145,11 +164,23 @@ REPLAY = (
 )
 
 
+def logged(shown) -> list[dict]:
+    """The rows that are at W&B; of a table its size, as its file has another name each time."""
+    return [
+        {
+            name: (value["nrows"], value["ncols"]) if name in (TABLE_SCORES, TABLE_SPECTRA) else value
+            for name, value in row.items()
+            if name[0] != "_"
+        }
+        for row in shown.rows
+    ]
+
+
 @pytest.mark.parametrize("lacking", [0, 1])
 def test_only_what_wandb_lacks_is_shown(lacking, second_sweep, python, wandb_server, folder):
     """Handed out again, complete or cut short: the rows are there once, and no more."""
     (shown,) = wandb_server.runs_of(second_sweep[0])
-    rows = [{k: v for k, v in row.items() if k[0] != "_"} for row in shown.rows]
+    rows = logged(shown)
     if lacking:
         last = max(row["generator_step"] for row in rows)
         shown.rows[:] = [row for row in shown.rows if row["generator_step"] < last]
@@ -159,7 +190,7 @@ def test_only_what_wandb_lacks_is_shown(lacking, second_sweep, python, wandb_ser
     path = str(folder / "runs" / shown.display_name)
     out, err = (process := python(REPLAY, path, **belongs, **place)).communicate(timeout=60)
     assert process.returncode == 0, out + err
-    assert [{k: v for k, v in row.items() if k[0] != "_"} for row in shown.rows] == rows
+    assert logged(shown) == rows
     assert (shown.state, shown.summary["outcome"]) == ("finished", "finished")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 import threading
 import time
@@ -20,6 +21,7 @@ import yaml
 from tests.sweeps.loopback import Loopback
 
 ENTITY = "tester"
+TIME = "2026-01-01T00:00:00Z"
 # What can be asked of a run by a client that opens it, where the run is there already.
 RESUME = {"eventsTail": "[]", "eventsLineCount": 0, "logLineCount": 0, "tags": [], "notes": None}
 
@@ -40,6 +42,9 @@ class SweepRun:
     exit_code: int | None = None
     preempting: bool = False
     heard: float = field(default_factory=time.monotonic)
+    entity: str = ENTITY
+    project: str = "uncategorized"
+    group: str | None = None
 
 
 @dataclass
@@ -77,6 +82,7 @@ class WandbServer:
         self.agents: dict[str, str] = {}  # the sweep of each
         self.given: list[tuple[str, str]] = []  # (agent, run) in the order of handing out
         self.asked: Counter[str] = Counter()
+        self.artifacts: list[tuple[str, str]] = []  # (run, type) of each
         self.unknown: list[str] = []  # queries that it had no answer to
         self.stopped: set[str] = set()  # runs that the server wants stopped
         self.refuse: str | None = None  # what to refuse the next sweep with
@@ -219,6 +225,8 @@ class WandbServer:
         inserted = name not in self.runs
         run = self.runs.setdefault(name, SweepRun(name))
         run.sweep = given.get("sweep") or run.sweep
+        run.entity, run.project = given.get("entity") or run.entity, given.get("project") or run.project
+        run.group = given.get("groupName") or run.group
         run.display_name = given.get("displayName") or run.display_name
         run.state, run.exit_code, run.heard = "running", None, time.monotonic()
         if given.get("config"):
@@ -235,9 +243,69 @@ class WandbServer:
         }
         return {"upsertBucket": {"bucket": bucket, "inserted": inserted}}
 
+    def _Runs(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        """The runs of a project, a page at a time: a cursor is the number of those before."""
+        found = [
+            run for run in self.runs.values()
+            if (run.entity, run.project) == (given["entity"], given["project"])
+            and _passes(run, json.loads(given.get("filters") or "{}"))
+        ]  # fmt: skip
+        if not any((r.entity, r.project) == (given["entity"], given["project"]) for r in self.runs.values()):
+            return {"project": None}
+        start = int(given.get("cursor") or 0)
+        end = start + given["perPage"]
+        edges = [{"node": _shown(run), "cursor": str(end)} for run in found[start:end]]
+        page = {"endCursor": str(end), "hasNextPage": end < len(found)}
+        about = {"internalId": "1", "runCount": len(found), "readOnly": False}
+        return {"project": about | {"runs": {"edges": edges, "pageInfo": page}}}
+
+    def _RunHistoryKeys(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"project": {"run": {"historyKeys": _shown(self.runs[given["name"]])["historyKeys"]}}}
+
+    def _RunParquetHistory(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"project": {"run": {"parquetHistory": {"parquetUrls": [], "liveData": []}}}}
+
+    def _HistoryPage(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        wanted = range(int(given["minStep"]), int(given["maxStep"]))
+        rows = [row for row in self.runs[given["run"]].rows if row["_step"] in wanted]
+        return {"project": {"run": {"history": [_json(row) for row in rows[: given["pageSize"]]]}}}
+
     def _CreateRunFiles(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         files = [{"name": name, "uploadUrl": f"{self.url}/upload/{name}"} for name in given["files"]]
         return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}
+
+    def _ArtifactType(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"project": {"artifact": None}}
+
+    def _CreateArtifact(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        wanted = given["input"]
+        self.artifacts.append((wanted["runName"], wanted["artifactTypeName"]))
+        about = {"id": f"artifact{len(self.artifacts)}", "state": "PENDING"}
+        return {"createArtifact": {"artifact": about | {"artifactSequence": {"latestArtifact": None}}}}
+
+    def _CreateArtifactManifest(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        file = {"id": "file", "name": given["name"], "displayName": given["name"]}
+        file |= {"uploadUrl": f"{self.url}/upload/manifest", "uploadHeaders": []}
+        return {"createArtifactManifest": {"artifactManifest": {"id": "manifest", "file": file}}}
+
+    def _CreateArtifactFiles(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        nodes = [
+            {
+                "id": one["name"],
+                "name": one["name"],
+                "displayName": one["name"],
+                "storagePath": one["name"],
+                "uploadUrl": f"{self.url}/upload/{one['name']}",
+                "uploadHeaders": [],
+                "uploadMultipartUrls": None,
+                "artifact": {"id": one["artifactID"]},
+            }
+            for one in given["input"]["artifactFiles"]
+        ]
+        return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+
+    def _CommitArtifact(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"commitArtifact": {"artifact": {"id": given["artifactID"], "digest": "digest"}}}
 
     # ---- the file stream ------------------------------------------------------------------------------
 
@@ -274,6 +342,38 @@ class WandbServer:
 def _valued(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration as W&B spells it."""
     return {name: {"value": value} for name, value in config.items()}
+
+
+def _json(value: Any) -> str:
+    """As W&B writes it: what is not finite in words."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: finite(v) for key, v in value.items()}
+        if isinstance(value, float) and not math.isfinite(value):
+            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return value
+
+    return json.dumps(finite(value))
+
+
+def _shown(run: SweepRun) -> dict[str, Any]:
+    """A run as a client is told of it."""
+    last = max((row["_step"] for row in run.rows), default=-1)
+    return {
+        "id": run.id, "projectId": "1", "name": run.id, "displayName": run.display_name, "tags": [],
+        "sweepName": run.sweep, "state": run.state, "config": json.dumps(_valued(run.config)),
+        "group": run.group, "jobType": None, "commit": None, "readOnly": False, "createdAt": TIME,
+        "heartbeatAt": TIME, "description": None, "notes": None, "systemMetrics": "{}",
+        "summaryMetrics": _json(run.summary), "historyLineCount": len(run.rows),
+        "user": {"name": ENTITY, "username": ENTITY}, "historyKeys": {"lastStep": last, "keys": {}},
+    }  # fmt: skip
+
+
+def _passes(run: SweepRun, filters: dict[str, Any]) -> bool:
+    """Whether a run is one of those that a client asks for, by its sweep, group or name."""
+    told = {"sweep": run.sweep, "group": run.group, "name": run.id}
+    return all(told[key] == value for key, value in filters.items())
 
 
 def _project(entity: str, project: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from snlab.tracking.identity import computes, identity, setting
+from snlab.tracking.identity import completed, computes, identity, setting
 
 CONFIG = {
     "seed_everything": 3,
@@ -27,6 +27,8 @@ def trainer(**options: object) -> dict[str, object]:
         ({"generator_steps": 11}, False),
         ({"model": {"normalizer": "none"}}, False),
         ({"measure": {"every": 0.5}}, False),
+        ({"data": {"dataset": "digits", "noise": False, "scaling": "symmetric"}}, True),
+        ({"data": {"dataset": "digits", "noise": True}}, False),
         ({"sources": {"mine.Clip": "0123456789"}}, False),
         ({"sources": {}}, True),
         (trainer(precision="bf16-mixed"), False),
@@ -61,6 +63,13 @@ def test_identity_is_what_is_computed(change, same):
 def test_a_setting_is_shared_by_seeds_and_by_nothing_else():
     assert setting(CONFIG) == setting({**CONFIG, "seed_everything": 4, "runs": "elsewhere"})
     assert setting(CONFIG) != setting({**CONFIG, **trainer(callbacks=[{"class_path": "mine.Clip"}])})
+
+
+def test_options_that_came_later_are_a_users_own_in_a_module_of_theirs():
+    theirs = {**CONFIG, "module": "Mine"}
+    given = {**theirs, "data": {"dataset": "digits", "noise": False}}
+    assert identity(given) != identity(theirs)
+    assert completed(theirs) == theirs
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,10 @@ import torch
 import wandb
 from wandb.proto import wandb_internal_pb2 as protocol
 
+from snlab.core import names
 from snlab.tracking.run_folder import Run
 from snlab.tracking.wandb_mirror import WandbMirror, WandbOptions
+from snlab.tracking.wandb_tables import SCORE_COLUMNS, SPECTRUM_COLUMNS
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +73,14 @@ def config(path: Path) -> dict:
     return nested(start.config.update)
 
 
+def artifacts(path: Path) -> list:
+    return [
+        r.request.log_artifact.artifact if r.HasField("request") else r.artifact
+        for r in records(path)
+        if r.HasField("artifact") or (r.HasField("request") and r.request.HasField("log_artifact"))
+    ]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     from snlab.training.fit import fit
@@ -117,6 +127,30 @@ def test_spectra_are_histograms_and_samples_one_image(run):
     samples = [row["samples"] for row in rows if "samples" in row]
     assert samples
     assert all(value["_type"] == "image-file" for value in samples)
+
+
+def test_tables_hold_the_last_scores_and_spectra_of_the_folder(run):
+    path = offline_file(run)
+    held = {}
+    for row in history(path):
+        for name in row.keys() & {names.TABLE_SCORES, names.TABLE_SPECTRA}:
+            assert (row["generator_step"], row[name]["_type"]) == (4, "table-file")
+            held[name] = json.loads((path.parent / "files" / row[name]["path"]).read_text(encoding="utf-8"))
+    assert {name: tuple(table["columns"]) for name, table in held.items()} == {
+        names.TABLE_SCORES: SCORE_COLUMNS,
+        names.TABLE_SPECTRA: SPECTRUM_COLUMNS,
+    }
+    (scores,) = held[names.TABLE_SCORES]["data"]
+    said = dict(zip(SCORE_COLUMNS, scores, strict=True))
+    assert (said["run"], said["normalizer"]) == (run.folder.name, run.normalizer)
+    assert (said["outcome"], said["score"], said["value"]) == ("finished", None, None)
+    layers: dict[str, list[float]] = {}
+    for _, _, layer, index, value in held[names.TABLE_SPECTRA]["data"]:
+        layers.setdefault(layer, []).append(value)
+        assert index == len(layers[layer])  # this network has too few to thin out
+    for layer, values in layers.items():
+        assert values == pytest.approx(sorted(run.rows[4][f"spectrum/{layer}"], reverse=True))
+    assert {*layers} == {name.removeprefix("spectrum/") for name in run.names("spectrum/")} - {"dense"}
 
 
 def test_the_configuration_is_complete_and_there_once(run):
@@ -248,13 +282,9 @@ def test_a_temporary_folder_that_is_cleared_away_ends_no_run(fit, monkeypatch, c
 def test_a_checkpoint_is_an_artifact_where_asked(fit, run):
     options = ("--generator_steps", "2", "--measure.fidelity", "none", "--wandb.mode", "offline")
     asked = fit(*options, "--wandb.checkpoints", "true")
-    (artifact,) = [
-        r.request.log_artifact.artifact if r.HasField("request") else r.artifact
-        for r in records(offline_file(asked))
-        if r.HasField("artifact") or (r.HasField("request") and r.request.HasField("log_artifact"))
-    ]
+    (artifact,) = (one for one in artifacts(offline_file(asked)) if one.type != "run_table")
     assert artifact.type == "model"
     assert artifact.name == f"checkpoint-{asked.summary['identity']}"
     (entry,) = artifact.manifest.contents or [None]
     assert entry.path == "step-00000002.ckpt"
-    assert not [r for r in records(offline_file(run)) if r.HasField("artifact")]
+    assert {one.type for one in artifacts(offline_file(run))} == {"run_table"}

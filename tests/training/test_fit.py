@@ -15,6 +15,7 @@ import yaml
 from snlab.callbacks.checkpoint import Checkpoint
 from snlab.callbacks.fidelity import Fidelity
 from snlab.core.errors import UserError
+from snlab.core.names import TRUE_RATIOS
 from snlab.tracking.run_folder import Run, RunWriter
 from snlab.training.build import build_data, build_gan
 from snlab.training.fit import _compare_machines, claim
@@ -109,8 +110,13 @@ def test_every_name_of_the_design_is_logged(fit):
         *("log_mass_fake", "log_mass_real", "effective_sample_size", "accuracy_train", "accuracy_heldout"),
         *("generalisation_gap", "calibration_error", "saturation", "drift", "js_bound"),
     }
+    of_the_run = {
+        *("variance", "rank_correlation", "sign_flips", "instability"),
+        *("generator_gradient_saturating", "generator_gradient_non_saturating"),
+    }
     expected = {
         *("loss/discriminator", "loss/generator", "loss/penalty"),
+        *("loss/discriminator_train", "loss/discriminator_heldout"),
         *(
             f"sigma/{kind}/{layer}"
             for kind in ("exact", "power_iteration", "raw", "conv")
@@ -118,7 +124,7 @@ def test_every_name_of_the_design_is_logged(fit):
         ),
         *(f"{kind}/{layer}" for kind in ("spectrum", "effective_rank") for layer in layers),
         *("lipschitz/product", "lipschitz/gradient_mean", "lipschitz/gradient_max"),
-        *(f"ratio/{name}" for name in ratio),
+        *(f"ratio/{name}" for name in ratio | of_the_run),
         *(f"ratio/calibrated/{name}" for name in ratio),
         *(f"{score}/embedded-digits" for score in ("fid", "kid", "inception_score", "precision", "recall")),
         *("time/images_per_second", "time/generator_steps_per_second", "time/diagnostics_share"),
@@ -152,7 +158,9 @@ def test_mixtures_log_modes_and_the_true_ratio(fit):
         "ratio/true_bias",
         "ratio/true_correlation",
         "ratio/calibrated/true_rmse",
+        *(f"ratio/{kind}{name}" for name in TRUE_RATIOS for kind in ("", "calibrated/")),
     }
+    assert all(value is not None for value in run.rows[4].values())
     assert names >= {"modes/covered", "modes/high_quality", "modes/kl"}
     assert not any(name.startswith("fid") for name in names)
     assert (run.folder / "samples/000004.npy").exists()

@@ -36,6 +36,11 @@ FIGURES: dict[str, Callable[[Sequence[Run], float], Figure]] = {
     "spectrum": spectrum,
 }
 FORMATS = ("pdf", "png", "svg")
+OF_FOLDERS = {
+    "samples": "samples",
+    "spectrum": "spectra",
+    "miyato2018/figure3": "spectra",
+}  # what W&B has not
 
 
 def draw(name: str, runs: Sequence[Run], out: str | Path, width: str | None = None) -> None:
@@ -65,6 +70,10 @@ def picture(
     """One figure as the bytes of a png, pdf or svg file; by default at 300 dpi."""
     if name not in FIGURES and name not in PAPER:
         raise UserError(f"unknown figure {name!r}; {nearest(name, [*FIGURES, *PAPER])}")
+    if name in OF_FOLDERS and all(run.on_wandb for run in runs):
+        raise UserError(
+            f"of runs on W&B there are no {OF_FOLDERS[name]} to draw: these are in the run folders alone"
+        )
     make, usual = (FIGURES[name], "page") if name in FIGURES else (PAPER[name], "column")
     size = inches(width or usual)
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)

@@ -38,6 +38,10 @@ PANELS: dict[str, tuple[str, float | None]] = {
     names.EFFECTIVE_SAMPLE_SIZE: ("effective sample size\n(share of fakes)", 1),
     names.CALIBRATION_ERROR: ("calibration error", 0),
     names.DRIFT: ("drift of the logit on reals\n(RMS since the last measurement)", None),
+    names.RANK_CORRELATION: ("order of the reals by the logit\n(rank correlation over time)", 1),
+    names.GENERATOR_GRADIENT_SATURATING: ("gradient left to the generator\n(of log(1 - D), mean norm)", None),
+    names.INSTABILITY: ("instability of the logit on reals\n(share of its variance over time)", None),
+    names.TRUE_EXCESS_LOSS: ("excess loss over the true\nlog q/p (nats)", 0),
     names.TRUE_RMSE: ("error of log q/p\n(RMS, nats)", 0),
     names.TRUE_CORRELATION: ("correlation with\nthe true log q/p", 1),
 }

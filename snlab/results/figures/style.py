@@ -102,10 +102,12 @@ def from_zero(axes: Axes) -> None:
 
 def finite(run: Run, name: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Steps and values of one logged scalar, finite ones only; None where there is none."""
-    steps, values = run.series(name)
-    found = np.array(values, dtype=float) if all(isinstance(v, int | float) for v in values) else np.array([])
-    kept = np.isfinite(found)
-    return (np.array(steps)[kept], found[kept]) if kept.any() else None
+    found = run.numbers(name)
+    if found is None:
+        return None
+    steps, values = found
+    kept = np.isfinite(values)
+    return (steps[kept], values[kept]) if kept.any() else None
 
 
 def logged(runs: Sequence[Run], name: str) -> bool:

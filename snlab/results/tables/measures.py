@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,16 +30,17 @@ class Measure:
     """
 
     column: Column
-    values: Callable[[Run], list[float]]
+    values: Callable[[Run], Sequence[float] | np.ndarray]
     better: Literal[-1, 0, 1] = 0
-    pool: Callable[[list[float]], Any] | None = None
+    pool: Callable[[np.ndarray], Any] | None = None
     scale: float = 1.0
     digits: int = 3
     decimals: int = 3
 
     def spread(self, runs: Sequence[Run]) -> Spread:
-        values = [value for run in runs for value in self.values(run) if math.isfinite(value)]
-        return Spread.of([float(self.pool(values))] if self.pool and values else values)
+        values = np.concatenate([np.empty(0), *(np.asarray(self.values(run), float) for run in runs)])
+        values = values[np.isfinite(values)]
+        return Spread.of([float(self.pool(values))] if self.pool and values.size else values)
 
 
 def measures(runs: Sequence[Run]) -> list[Measure]:
@@ -85,7 +85,7 @@ def _modes() -> Iterator[Measure]:
 
 def _discriminator(runs: Sequence[Run]) -> Iterator[Measure]:
     over = "over layers, updates and seeds"
-    pools: list[tuple[str, str, str, str, Callable[[list[float]], Any]]] = [
+    pools: list[tuple[str, str, str, str, Callable[[np.ndarray], Any]]] = [
         ("sigma_median", "σ median", names.SIGMA_EXACT, f"σ of the weights as matrices, {over}", np.median),
         ("sigma_max", "σ max", names.SIGMA_EXACT, f"largest σ of the weights as matrices, {over}", np.max),
         (
@@ -101,6 +101,9 @@ def _discriminator(runs: Sequence[Run]) -> Iterator[Measure]:
         yield Measure(column, partial(sigmas, prefix=name), pool=pool, digits=4)
     for name, header, text in [
         (names.LIPSCHITZ_PRODUCT, "Lipschitz bound", "from the layers' norms as maps, at the end"),
+        (names.LIPSCHITZ_CERTIFIED, "certified", "a Lipschitz constant of the whole, certified"),
+        (names.LIPSCHITZ_LOOSENESS, "looseness", "the bound as a multiple of the certified constant"),
+        (names.LIPSCHITZ_LOWER, "‖∇f‖ climbed", "largest gradient met when climbing it from the probe"),
         (names.LIPSCHITZ_GRADIENT_MAX, "‖∇f‖ max", "largest gradient of the logit over the probe"),
     ]:
         yield Measure(Column(name, header, "", text, DISCRIMINATOR, "mean"), _final(name))
@@ -113,18 +116,31 @@ def _discriminator(runs: Sequence[Run]) -> Iterator[Measure]:
         (names.LOG_MASS_REAL, True), (names.EFFECTIVE_SAMPLE_SIZE, True), (names.CALIBRATION_ERROR, True),
     ]:  # fmt: skip
         yield _ratio(runs, metric, metric.replace("_", " "), "", detail=detail)
-    # Neither is better where it is less or more: see docs/metrics.md on what each is ruled by near p_G = q.
+    yield _ratio(runs, names.INSTABILITY, "instability", "of f's variance the share over time", detail=True)
+    # None is better where it is less or more: see docs/metrics.md on what each is ruled by near p_G = q.
+    yield _ratio(
+        *(runs, names.TRUE_EXCESS_LOSS, "f: excess loss", "standard loss less that of the true log q/p"),
+        unit="nats",
+        decimals=3,
+    )
+    yield _ratio(runs, names.TRUE_JS, "JS divergence", "of q and p, exact", "nats", detail=True, decimals=3)
     yield _ratio(runs, names.TRUE_RMSE, "f: RMS error", "of f, from the true log q/p", "nats")
     yield _ratio(runs, names.TRUE_CORRELATION, "f: correlation", "of f, with the true log q/p")
 
 
 def _ratio(
-    runs: Sequence[Run], metric: str, header: str, text: str, unit: str = "", detail: bool = False
+    runs: Sequence[Run],
+    metric: str,
+    header: str,
+    text: str,
+    unit: str = "",
+    detail: bool = False,
+    decimals: int | None = None,
 ) -> Measure:
     name = ratio_name(runs, metric)
     header = f"{header} (calibrated)" if f"/{names.CALIBRATED}/" in name else header
     column = Column(name, header, unit, text, DENSITY_RATIO, "mean", detail)
-    return Measure(column, _final(name), decimals=2 if unit else 3)
+    return Measure(column, _final(name), decimals=decimals or (2 if unit else 3))
 
 
 def _cost() -> Iterator[Measure]:

@@ -41,6 +41,8 @@ MEANINGS = {
     "sigma_max": "σ: the largest singular value of a weight as a matrix, as in the paper; ‖layer‖: the norm "
     "of the layer as a map on its real input, which for a convolution is up to k/s (rounded up) times σ, for "
     "a kernel k and stride s; Lipschitz bound: of these norms, not of the σ (their product, but in a ResNet)",
+    names.TRUE_EXCESS_LOSS: "excess loss of f: its standard loss less that of the true log q/p; for f = 0 "
+    "twice the Jensen-Shannon divergence of q and p",
     names.TRUE_CORRELATION: "f: its error from, and its correlation with, the true log q/p, which is known "
     "here; neither ranks: a few real samples that the generator hardly reaches rule the error, and near "
     "p_G = q the truth varies so little that the correlation of any f falls to 0",

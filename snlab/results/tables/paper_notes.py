@@ -8,7 +8,7 @@ from snlab.metrics.protocols import PROTOCOLS
 from snlab.results import looks
 from snlab.results.groups import differences
 from snlab.results.matching import INCEPTION, Part, places
-from snlab.results.notes import damage_note, listed, version_note
+from snlab.results.notes import damage_note, listed, version_note, wandb_note
 from snlab.results.papers import METRICS, PaperRow, PaperTable
 from snlab.results.reading import DAMAGED
 from snlab.results.spelling import plain
@@ -68,7 +68,7 @@ def about(rows: Sequence[tuple[PaperRow, Sequence[Candidate]]]) -> list[str]:
         notes.append(f"{repeats} left out: the same trial with the same seed is in another folder")
     notes += _fewer(rows)
     notes += [text for row, candidates in rows for text in _several(row, candidates)]
-    return [*notes, *damage_note(runs), *version_note(runs)]
+    return [*notes, *damage_note(runs), *version_note(runs), *wandb_note(runs)]
 
 
 def outside(table: PaperTable, part: Part, runs: Sequence[Run]) -> list[str]:

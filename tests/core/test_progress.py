@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from snlab.data import progress as module
-from snlab.data.progress import counted, progress
+from snlab.core import progress as module
+from snlab.core.progress import counted, progress
 
 
 def test_a_log_gets_a_line_at_each_end(capsys):

@@ -1,0 +1,209 @@
+"""Runs read back from W&B, by its real client from the tests' server, give what their folders give."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snlab.core.errors import UserError
+from snlab.results.reading import collect
+from snlab.results.tables import make, render
+from snlab.results.tidy import frame
+from snlab.tracking.run_folder import DIVERGED, UNFINISHED
+from snlab.tracking.wandb_runs import place_of
+from tests.results.conftest import Lab, digits_metrics
+
+pytestmark = pytest.mark.slow
+
+MIRROR = """
+import json, sys
+from pathlib import Path
+from snlab.tracking.run_folder import METRICS, OVER, UNFINISHED, Run
+from snlab.tracking.wandb_mirror import WandbMirror, WandbOptions
+
+for number, folder in enumerate(map(Path, sys.argv[1:])):
+    run = Run.read(folder)
+    options = WandbOptions(mode="online", entity="tester", project="back", group=f"group{number % 2}")
+    mirror = WandbMirror(options, folder, f"{run.summary.get('identity', 'going')}{number}", run.config)
+    for line in (folder / METRICS).read_text().splitlines():
+        row = {name: float("nan") if value is None else value for name, value in json.loads(line).items()}
+        mirror.log_metrics(row, row.pop("generator_step"))
+    if run.outcome == UNFINISHED:
+        mirror.experiment.finish(exit_code=1)
+    else:
+        mirror.close(run.outcome, failed=run.outcome not in OVER)
+"""
+READ = """
+import json, sys
+from snlab.results.reading import collect
+from snlab.results.tables import make, render
+from snlab.results.tidy import frame
+
+found = collect(*sys.argv[1:])
+print(json.dumps({
+    "tables": {name: render(make(name, found.runs, found.skipped), "csv") for name in ("normalizers",)},
+    "frames": {per: frame(found.runs, per).to_csv() for per in ("run", "metric", "step")},
+    "runs": [run.folder.name for run in found.runs],
+    "configurations": [run.config for run in found.runs], "layers": found.runs[-1].names("sigma/"),
+    "skipped": [(skip.folder.name, skip.reason) for skip in found.skipped],
+}))
+"""
+
+
+def metrics(normalizer: str, seed: int, step: int, progress: float) -> dict:
+    """As snlab logs them: some at every update, some not; integral floats, integers, and nothing for NaN."""
+    row = digits_metrics(normalizer, seed, step, progress)
+    row |= {"zz/first": 1.0, "modes/covered": 3, "loss/generator": float("nan") if step == 50 else 1 / 3}
+    return row if step % 100 == 0 else {name: row[name] for name in row if "fid" not in name}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory) -> Lab:
+    """Finished, diverged and unfinished runs, of two settings whose numbers W&B writes otherwise."""
+    lab = Lab(tmp_path_factory.mktemp("lab") / "runs")
+    for beta1 in (0.0, 0.5):
+        adam = {"lr": 1e-5, "beta1": beta1, "beta2": 0.999}
+        lab.write("none", 0, name=f"none-{beta1}", metrics=metrics, adam=adam, weight=1.0, options={})
+        lab.write("spectral_norm", 1, name=f"sn-{beta1}", metrics=metrics, adam=adam, weight=1.0, options={})
+    lab.write("weight_norm", 0, name="wn-diverged", metrics=metrics, outcome=DIVERGED, until=100)
+    lab.write("weight_norm", 1, name="wn-going", metrics=metrics, outcome=UNFINISHED, until=100)
+    return lab
+
+
+@pytest.fixture(scope="module")
+def mirrored(lab, python) -> Lab:
+    out, err = (process := python(MIRROR, *map(str, sorted(lab.root.iterdir())))).communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    return lab
+
+
+@pytest.fixture(scope="module")
+def read(python, tmp_path_factory):
+    """What a process that is logged in reads at some places; its standard error."""
+    cache = str(tmp_path_factory.mktemp("cache"))
+
+    def run(*places: str, code: str = READ, **more: str) -> tuple[dict, str]:
+        process = python(code, *places, SNLAB_CACHE=cache, **more)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, out + err
+        return json.loads(out), err
+
+    return run
+
+
+def test_the_same_runs_give_the_same_tables(mirrored, read, wandb_server):
+    found, said = read("wandb:tester/back")
+    runs = collect(mirrored.root).runs
+    assert found["tables"]["normalizers"] == render(make("normalizers", runs), "csv")
+    assert "adam.beta1=0.0" in found["tables"]["normalizers"]
+    assert found["configurations"] == [run.config for run in runs]
+    assert found["layers"] == runs[-1].names("sigma/")
+    assert found["frames"] == {per: frame(runs, per).to_csv() for per in ("run", "metric", "step")}
+    assert said.splitlines() == [said.splitlines()[0], said.splitlines()[-1]]
+    assert said.startswith("reading runs from W&B (6)")
+
+    asked = wandb_server.asked["HistoryPage"]
+    again, _ = read("wandb:tester/back")
+    assert str(again) == str(found)
+    assert wandb_server.asked["HistoryPage"] == asked  # what has ended is in the cache
+    (going,) = [run for run in wandb_server.runs.values() if run.display_name == "wn-going"]
+    going.state = "running"
+    read("wandb:tester/back")
+    assert wandb_server.asked["HistoryPage"] == asked + 1
+
+
+def test_a_group_and_a_run_alone(mirrored, read):
+    found, _ = read("wandb:tester/back/groups/group1")
+    names = [folder.name for folder in sorted(mirrored.root.iterdir())]
+    assert found["runs"] == names[1::2]
+    found, _ = read("wandb:tester/back/runs/going5")
+    assert found["runs"] == ["wn-going"]
+    assert f",{UNFINISHED}," in found["frames"]["run"]
+
+
+def test_the_commands_read_from_wandb(mirrored, at_wandb, tmp_path):
+    def snlab(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "snlab", *words, "--runs", "wandb:tester/back"]
+        return subprocess.run(
+            command, env=at_wandb, cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+
+    for place, name in (("wandb:tester/back", "there.svg"), (str(mirrored.root), "here.svg")):
+        done = snlab("figure", "sigma", "--out", name, "--runs", place)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "there.svg").read_bytes() == (tmp_path / "here.svg").read_bytes()
+    for figure in ("samples", "spectrum"):
+        done = snlab("figure", figure, "--out", "a.png", "--runs", "wandb:tester/back")
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1].endswith("these are in the run folders alone")
+    assert not (tmp_path / "a.png").exists()
+
+
+TABLE = """
+import sys
+from snlab.cli import main
+
+sys.exit(main(["table", "normalizers", "--runs", sys.argv[1]]))
+"""
+FOREIGN = """
+import wandb
+run = wandb.init(entity="tester", project="mixed", config={"lr": 1}, settings=wandb.Settings(silent=True))
+run.log({"loss": 1.0})
+run.finish()
+"""
+
+
+def test_what_snlab_did_not_log_is_named(python, read, lab):
+    out, err = (process := python(FOREIGN)).communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    found, _ = read("wandb:tester/mixed", str(lab.root))
+    assert [reason for _, reason in found["skipped"]] == ["snlab did not log it"]
+    assert len(found["runs"]) == 6
+
+
+CALL = (
+    "import sys; from snlab.cli import main; sys.exit(main(['table', 'normalizers', '--runs', sys.argv[1]]))"
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "environment", "said"),
+    [
+        (
+            "wandb:tester/back",
+            {"WANDB_API_KEY": "", "HOME": "/nowhere"},
+            "wants a key of W&B's: log in once by",
+        ),
+        (
+            "wandb:tester/back",
+            {"WANDB_MODE": "offline"},
+            "WANDB_MODE is offline, but wandb:tester/back is on",
+        ),
+        ("wandb:tester/nothing", {}, "wandb:tester/nothing cannot be read: Could not find project nothing"),
+        ("wandb:tester/back/groups/none", {}, "no run at wandb:tester/back/groups/none"),
+        ("wandb:tester", {}, "wandb:tester names no runs on W&B: wandb:ENTITY/PROJECT"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(place, environment, said, mirrored, python):
+    out, err = (process := python(TABLE, place, **environment)).communicate(timeout=120)
+    assert (process.returncode, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith(f"snlab: {said}") or said in line
+
+
+@pytest.mark.parametrize(
+    "text", ["wandb:", "wandb:me", "wandb:me/", "wandb:me/p/sweeps/", "wandb:me/p/teams/x"]
+)
+def test_what_names_no_place(text):
+    with pytest.raises(UserError, match="names no runs on W&B"):
+        place_of(text)
+
+
+def test_places():
+    assert place_of("wandb:me/p/abc") == place_of("wandb:me/p/sweeps/abc")
+    assert place_of("wandb:me/p/abc").filters == {"sweep": "abc"}
+    assert place_of(str(Path("wandb:me/p/runs/x"))).filters == {"name": "x"}
