@@ -30,6 +30,8 @@ _OTHERS: dict[str, tuple[str, str, float | None, bool]] = {
     names.MODES_COVERED: (SCORES, "modes covered (with a sample near)", None, False),
     names.MODES_KL: (SCORES, "divergence from the modes' true shares (nats)", 0, False),
     names.LIPSCHITZ_PRODUCT: (LIPSCHITZ, "bound from the layers' norms", None, True),
+    names.LIPSCHITZ_CERTIFIED: (LIPSCHITZ, "certified constant", None, True),
+    names.LIPSCHITZ_LOWER: (LIPSCHITZ, "lower bound by ascent", None, True),
     names.LIPSCHITZ_GRADIENT_MAX: (LIPSCHITZ, "largest gradient over the probe", None, True),
     names.LIPSCHITZ_GRADIENT_MEAN: (LIPSCHITZ, "mean gradient over the probe", None, True),
     names.LOSS_DISCRIMINATOR: (COST, "discriminator's loss", None, False),
