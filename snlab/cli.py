@@ -262,10 +262,10 @@ def report(options: argparse.Namespace) -> int:
         watch(_roots(options), options.out, options.port)
     if options.port is not None:
         raise UserError("--port is of --watch")
-    from snlab.results.reading import collect
     from snlab.results.report import report as write_report
+    from snlab.results.report import runs_of
 
-    found = collect(*_roots(options))
+    found = runs_of(*_roots(options))
     write_report(found.runs, options.out, found.skipped)
     print(options.out)
     return 0

@@ -50,6 +50,45 @@ def colour(spec: str) -> str:
     return known.colour if known else OTHERS[_preferred(spec)]
 
 
+DARK = "#16191c"  # what a dark page's figures are drawn on
+CONTRAST = 3.0  # of graphics to their background, at least (WCAG 2.1, 1.4.11)
+
+
+def on_dark(colour: str) -> str:
+    """The colour's twin for a dark page: mixed with as little white as gives it the contrast.
+
+    >>> on_dark("#E69F00"), on_dark("#332288")
+    ('#E69F00', '#685BA7')
+    """
+    own = _channels(colour)
+    mixed = own
+    for white in range(101):
+        mixed = [round(c + (255 - c) * white / 100) for c in own]
+        if (_luminance(mixed) + 0.05) / (_luminance(_channels(DARK)) + 0.05) >= CONTRAST:
+            break
+    return "#" + "".join(f"{c:02X}" for c in mixed)
+
+
+def _channels(colour: str) -> list[int]:
+    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+
+
+def _luminance(channels: Iterable[int]) -> float:
+    """Relative luminance (WCAG 2.1) of red, green and blue in 0 to 255."""
+    shares = [c / 255 for c in channels]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def dash(line: Line) -> list[float]:
+    """Lengths of dashes and gaps in turn, in line widths; none for a solid line.
+
+    >>> dash("-"), dash((0, (5, 2)))
+    ([], [5, 2])
+    """
+    return [] if isinstance(line, str) else list(line[1])
+
+
 def palette(specs: Iterable[str]) -> dict[str, Look]:
     """The looks of several normalizers, no two alike for up to 52 of them.
 

@@ -88,3 +88,20 @@ def test_numbers_sort_by_value() -> None:
 def test_order_puts_the_main_comparison_first() -> None:
     specs = ["weight_clipping", "spectral_norm", "layer_norm", "gradient_penalty", "none", "weight_norm"]
     assert sorted(specs, key=looks.order) == [*looks.ORDER, "layer_norm", "weight_clipping"]
+
+
+def test_every_colour_has_a_twin_that_is_seen_on_a_dark_page() -> None:
+    def luminance(colour: str) -> float:
+        """WCAG 2.1's definition of relative luminance."""
+        r, g, b = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        r, g, b = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (r, g, b))
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    colours = {*looks.FIXED.values(), *looks.OTHERS}
+    twins = {colour: looks.on_dark(colour) for colour in colours}
+    back = luminance("#16191c")
+    assert all((luminance(twin) + 0.05) / (back + 0.05) >= 3 for twin in twins.values())
+    assert len({*twins.values()}) == len(colours)
+    bright = [colour for colour in colours if (luminance(colour) + 0.05) / (back + 0.05) >= 3]
+    assert bright
+    assert all(twins[colour] == colour for colour in bright)

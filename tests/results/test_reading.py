@@ -92,8 +92,7 @@ def test_one_bad_folder_is_named_and_blocks_nothing(how: str, lab: Any) -> None:
     assert "1 run folder skipped: bad" in " ".join(render(table).split())
 
 
-def test_many_are_counted_and_the_report_lists_all(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snlab.results.report._figures", lambda runs: "")
+def test_many_are_counted_and_the_report_lists_all(lab: Any) -> None:
     two_good(lab)
     for i in range(8):
         (lab.write("none", i, name=f"bad{i}", until=20) / "config.yaml").unlink()

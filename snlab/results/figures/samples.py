@@ -28,7 +28,7 @@ def samples(runs: Sequence[Run], width: float) -> Figure:
     palette = looks.palette(g.normalizer for row in rows for g in row.groups)
     if not rows:
         raise missing(f"{SAMPLES}/STEP.png or {SAMPLES}/STEP.npy", "no sample")
-    real = [_left([run for g in row.groups for run in g.runs], REAL) for row in rows]
+    real = [left_beside([run for g in row.groups for run in g.runs], REAL) for row in rows]
     counts = [len(row.groups) + (path is not None) for row, path in zip(rows, real, strict=True)]
     titles = [_without_seeds(row) for row in rows]
     side = [columns(width, PANEL, max(count, 3)) for count in counts]
@@ -43,8 +43,8 @@ def samples(runs: Sequence[Run], width: float) -> Figure:
     figure, bands = sheet(width, heights)
     for band, row, text, original, count, beside in zip(bands, rows, titles, real, counts, side, strict=True):
         grid = band.subplots(-(-count // beside), beside, squeeze=False)
-        modes = _left([run for g in row.groups for run in g.runs], MODES)
-        reach = _reach(row.groups, original)
+        modes = left_beside([run for g in row.groups for run in g.runs], MODES)
+        reach = reach_of(row.groups, original)
         places = iter(grid.flat)
         if original is not None:
             axes = next(places)
@@ -70,26 +70,33 @@ def _without_seeds(row: Row) -> str:
     return "\n".join([looks.label(row.groups[0].dataset), *row.title.splitlines()[1:]])
 
 
-def last_sample(run: Run) -> Path | None:
-    """The newest file of samples in a run folder: a PNG grid of images, or an NPY array of points."""
+def sample_files(run: Run) -> list[Path]:
+    """The files of samples in a run folder, by update: PNG grids of images, or NPY arrays of points."""
     folder = run.folder / SAMPLES
     files = [path for path in folder.glob("*.*") if path.suffix in (".png", ".npy") and path.stem.isdigit()]
-    return max(files, key=lambda path: int(path.stem), default=None)
+    return sorted(files, key=lambda path: int(path.stem))
+
+
+def last_sample(run: Run) -> Path | None:
+    """The newest file of samples in a run folder."""
+    return next(reversed(sample_files(run)), None)
 
 
 def shown(g: Group) -> tuple[Run, Path] | None:
     """The last sample of the first seed that finished and left one, else of the first that left any."""
     found = ((run, last_sample(run)) for run in (*g.finished, *g.whole))
-    return next(((run, path) for run, path in found if path is not None and _read(path) is not None), None)
+    return next(
+        ((run, path) for run, path in found if path is not None and read_sample(path) is not None), None
+    )
 
 
-def _left(runs: Sequence[Run], name: str) -> Path | None:
+def left_beside(runs: Sequence[Run], name: str) -> Path | None:
     """The first file that one of the runs left beside its samples under this name."""
     paths = (path for run in runs for path in sorted((run.folder / SAMPLES).glob(f"{name}.*")))
-    return next((path for path in paths if _read(path) is not None), None)
+    return next((path for path in paths if read_sample(path) is not None), None)
 
 
-def _read(path: Path) -> np.ndarray | None:
+def read_sample(path: Path) -> np.ndarray | None:
     """An image, or points (n, d); None where the file is damaged."""
     from matplotlib.image import imread
 
@@ -102,7 +109,7 @@ def _read(path: Path) -> np.ndarray | None:
     return points if points.ndim == 2 and points.shape[1] >= 2 else None
 
 
-def _reach(groups: Sequence[Group], real: Path | None) -> float:
+def reach_of(groups: Sequence[Group], real: Path | None) -> float:
     """Half the side of a square around 0 that holds the real points.
 
     Where they are not known, nearly all points of the better half of the clouds.
@@ -116,12 +123,12 @@ def _reach(groups: Sequence[Group], real: Path | None) -> float:
 
 
 def _points(path: Path) -> np.ndarray:
-    """(n, 2), the first two coordinates of what ``_read`` has found whole."""
+    """(n, 2), the first two coordinates of what ``read_sample`` has found whole."""
     return _whole(path)[:, :2]
 
 
 def _whole(path: Path) -> np.ndarray:
-    found = _read(path)
+    found = read_sample(path)
     assert found is not None
     return found
 

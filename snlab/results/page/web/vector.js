@@ -1,0 +1,172 @@
+// ---- a drawing as SVG: for print, and for papers ------------------------------------------------------
+
+const FONT = "system-ui, 'Helvetica Neue', Arial, 'Noto Sans', sans-serif";
+
+// An <svg> element of a drawing. options: {width, height, dark, title, legend (of {label, colour, dash}),
+// range}.
+function vector(drawn, options) {
+  const { width, height, dark = false, title = "", legend = [], range } = options;
+  const paper = dark ? INK.dark : INK.light;
+  const rows = legendRows(legend, width - 20);
+  const top = title ? 30 : 12;
+  const box = { left: 58, top, width: width - 58 - 20, height: height - top - 44 };
+  const full = height + rows.length * 18;
+  const [x0, x1] = range ?? xRange(drawn);
+  const [y0, y1] = yRange(drawn, x0, x1);
+  const forward = FORWARD[drawn.kind];
+  const x = (v) => box.left + box.width * ((v - x0) / (x1 - x0 || 1));
+  const y = (v) => box.top + box.height * (1 - (forward(v) - forward(y0)) / (forward(y1) - forward(y0) || 1));
+  const text = (content, attributes) =>
+    s("text", { fill: paper.soft, "font-size": 11, ...attributes }, content);
+  const clip = `clip-${(vector.count = (vector.count ?? 0) + 1)}`;
+
+  const frame = [];
+  for (const tick of ticks(y0, y1, drawn.kind, 6)) {
+    frame.push(
+      s("line", { x1: box.left, x2: box.left + box.width, y1: y(tick), y2: y(tick), stroke: paper.grid }),
+    );
+    frame.push(text(tickText(tick), { x: box.left - 7, y: y(tick) + 4, "text-anchor": "end" }));
+  }
+  for (const tick of ticks(x0, x1, "linear", Math.max(3, Math.floor(box.width / 75)))) {
+    const foot = box.top + box.height;
+    frame.push(s("line", { x1: x(tick), x2: x(tick), y1: foot, y2: foot + 4, stroke: paper.line }));
+    frame.push(text(tickText(tick), { x: x(tick), y: foot + 17, "text-anchor": "middle" }));
+  }
+  const foot = box.top + box.height;
+  frame.push(
+    s("path", {
+      d: `M${box.left} ${box.top}V${foot}H${box.left + box.width}`,
+      stroke: paper.line,
+      fill: "none",
+    }),
+  );
+  frame.push(text(drawn.xLabel, { x: box.left + box.width / 2, y: foot + 35, "text-anchor": "middle" }));
+  if (title) frame.push(text(title, { x: 8, y: 18, fill: paper.text, "font-size": 13, "font-weight": 600 }));
+
+  const marks = [];
+  const floor = (v) => (drawn.kind === "log" ? Math.max(v, y0) : v); // a band may reach below 0
+  for (const band of drawn.bands) {
+    const there = visiblePoints(band.xs, band.low, band.high, drawn.kind);
+    if (there.length < 2) continue;
+    const upper = there.map((i) => `${round(x(band.xs[i]))} ${round(y(band.high[i]))}`);
+    const lower = there.map((i) => `${round(x(band.xs[i]))} ${round(y(floor(band.low[i])))}`).reverse();
+    marks.push(
+      s("path", {
+        d: `M${upper.join("L")}L${lower.join("L")}Z`,
+        fill: band.colour(dark),
+        "fill-opacity": band.alpha,
+      }),
+    );
+  }
+  if (drawn.optimum !== null && (drawn.kind !== "log" || drawn.optimum > 0)) {
+    const at = y(drawn.optimum);
+    marks.push(
+      s("line", {
+        x1: box.left,
+        x2: box.left + box.width,
+        y1: at,
+        y2: at,
+        stroke: paper.soft,
+        "stroke-dasharray": "2 3",
+      }),
+    );
+  }
+  for (const line of drawn.lines) {
+    const there = visiblePoints(line.xs, line.ys, line.ys, drawn.kind);
+    if (!there.length) continue;
+    const path = there.map((i) => `${round(x(line.xs[i]))} ${round(y(line.ys[i]))}`);
+    const how = {
+      stroke: line.colour(dark),
+      "stroke-width": line.width,
+      "stroke-opacity": line.alpha,
+      fill: "none",
+      "stroke-linejoin": "round",
+      "stroke-dasharray": line.dash.map((d) => d * line.width).join(" ") || null,
+    };
+    marks.push(
+      there.length > 1
+        ? s("path", { d: `M${path.join("L")}`, ...how })
+        : s("circle", {
+            cx: x(line.xs[there[0]]),
+            cy: y(line.ys[there[0]]),
+            r: 2.5,
+            fill: line.colour(dark),
+          }),
+    );
+  }
+  for (const cross of drawn.crosses) {
+    const [cx, cy] = [round(x(cross.x)), round(y(cross.y))];
+    marks.push(
+      s("path", { d: `M${cx - 4} ${cy - 4}l8 8m0 -8l-8 8`, stroke: cross.colour(dark), "stroke-width": 2 }),
+    );
+  }
+  const picture = s(
+    "svg",
+    {
+      viewBox: `0 0 ${width} ${full}`,
+      width,
+      height: full,
+      role: "img",
+      "aria-label": title || drawn.title,
+      "font-family": FONT,
+    },
+    s("rect", { width, height: full, fill: paper.back }),
+    s(
+      "clipPath",
+      { id: clip },
+      s("rect", { x: box.left, y: box.top - 4, width: box.width + 6, height: box.height + 8 }),
+    ),
+    frame,
+    s("g", { "clip-path": `url(#${clip})` }, marks),
+  );
+  rows.forEach((row, i) => {
+    let at = box.left;
+    for (const entry of row) {
+      const line = height + 10 + 18 * i;
+      picture.append(
+        legendMark(entry, at, line - 4, dark),
+        text(entry.shown, { x: at + 30, y: line, fill: paper.text }),
+      );
+      at += entry.room;
+    }
+  });
+  return picture;
+}
+
+function legendMark(entry, x, y, dark) {
+  return s("path", {
+    d: `M${x} ${y}h24`,
+    stroke: entry.colour(dark),
+    "stroke-width": 2.5,
+    fill: "none",
+    "stroke-dasharray": entry.dash.map((d) => 2.5 * d).join(" ") || null,
+  });
+}
+
+// Entries in rows of at most so many pixels, by how long their texts are about.
+function legendRows(entries, width) {
+  const rows = [];
+  let left = 0;
+  for (const entry of entries) {
+    const shown = entry.label.length > 60 ? `${entry.label.slice(0, 59)}…` : entry.label;
+    const room = 48 + 6.4 * shown.length;
+    if (room > left) {
+      rows.push([]);
+      left = width - 50;
+    }
+    rows.at(-1).push({ ...entry, shown, room });
+    left -= room;
+  }
+  return rows;
+}
+
+function visiblePoints(xs, low, high, kind) {
+  const there = [];
+  for (let i = 0; i < xs.length; i++) {
+    const fine = Number.isFinite(low[i]) && Number.isFinite(high[i]);
+    if (fine && (kind !== "log" || high[i] > 0)) there.push(i);
+  }
+  return there;
+}
+
+const round = (value) => Math.round(value * 100) / 100;
