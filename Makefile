@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 # Tests run in parallel, one process a core, each of one thread.
 JOBS ?= auto
 
-.PHONY: demo test check gpu lint format clean help
+.PHONY: demo test check gpu pictures lint format clean help
 .DEFAULT_GOAL := help
 
 help:  ## what there is to make
@@ -24,6 +24,9 @@ check: $(INSTALLED) lint  ## lint and the quick tests: those that start no proce
 gpu: $(INSTALLED)  ## on a machine with a GPU: the tests that want one, then the speed beside a plain loop
 	$(BIN)/python -m pytest -n 0 -m gpu
 	$(BIN)/python -m benchmarks --device cuda
+
+pictures: demo  ## the README's pictures, of the demo's page; wants Chromium
+	$(BIN)/python tools/pictures.py
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -216,3 +216,11 @@ def test_every_logged_name_is_explained():
             assert value in text, value
     for name in (*names.RATIOS, *names.STABILITY, *names.GENERATOR_GRADIENTS, *names.TRUE_RATIOS):
         assert f"`{name.removesuffix('_se')}`" in text, name
+
+
+def test_the_pictures_of_the_first_screen_are_there_and_small():
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Start")[0]
+    shown = re.findall(r'(?:src|srcset)="([^"]+)"', text)
+    names = ("page-dark", "page-light", "sigma-dark", "sigma-light")
+    assert sorted(shown) == [f"docs/pictures/{name}.png" for name in names]
+    assert sum((ROOT / path).stat().st_size for path in shown) < 300_000
