@@ -24,7 +24,6 @@ from snlab.dashboard.command import dashboard
 from snlab.lists import KINDS, described
 from snlab.papers.arguments import add_arguments as reproduce_arguments
 from snlab.papers.arguments import from_arguments as reproduce_options
-from snlab.results.terminal import commands as terminal
 from snlab.scoring.arguments import add_arguments as evaluate_arguments
 from snlab.scoring.arguments import from_arguments as evaluate_options
 from snlab.sweeps.arguments import add_arguments as sweep_arguments
@@ -275,6 +274,8 @@ def report(options: argparse.Namespace) -> int:
 
 
 def _parser() -> Parser:
+    from snlab.results.terminal import commands as terminal  # not for fit, which has a parser of its own
+
     parser = Parser(prog="snlab", description="Which discriminator normalizer, and why.")
     parser.add_argument("--version", action="version", version=f"snlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

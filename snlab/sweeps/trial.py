@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from snlab.callbacks.progress import progress_in
 from snlab.core import failures
@@ -23,7 +23,7 @@ from snlab.sweeps.study import Claimed
 from snlab.tracking.checkpoints import checkpoint_step, newest_good
 from snlab.tracking.damage import damage
 from snlab.tracking.history import read_rows
-from snlab.tracking.places import in_use
+from snlab.tracking.places import LOCK
 from snlab.tracking.run_folder import CHECKPOINTS, LOST, METRICS, OVER, SUMMARY, Run
 
 LOG = "train.log"
@@ -57,8 +57,15 @@ class TrialProcess:
 
     @property
     def busy(self) -> bool:
-        """Whether another process trains in the folder, such as another sweep that has the same trial."""
-        return in_use(self.folder)
+        """Whether another process trains in the folder, such as another sweep that has the same trial.
+
+        OSError where the folder cannot be locked: then no run can be trained there.
+        """
+        try:
+            with FileLock(self.folder / LOCK, timeout=0):
+                return False
+        except Timeout:
+            return True
 
     def start(self) -> None:
         """OSError where the folder cannot be written, for one."""

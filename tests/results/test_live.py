@@ -227,7 +227,11 @@ def test_the_command_serves_until_ctrl_c(lab: Any, tmp_path: Path) -> None:
     lab.write("none", 0, metrics=lambda *_: {"loss/discriminator": 1.0})
     words = ["report", "--watch", "--runs", str(lab.root), "--out", str(tmp_path / "page.html")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "snlab", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "snlab", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a background job ignores
     )
     try:
         assert process.stdout is not None

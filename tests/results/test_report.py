@@ -147,7 +147,7 @@ def test_a_mixtures_density_is_that_of_the_package(tmp_path: Path) -> None:
     import torch
 
     from snlab.data import GaussianMixture
-    from snlab.data.mixture import KINDS
+    from snlab.distributions.mixture import KINDS
 
     assert {kind: defaults.std for kind, defaults in KINDS.items()} == MIXTURE_STD
     modes = 2 * ring_modes()
