@@ -8,6 +8,7 @@ function, of spheres by Bessel functions. The logarithm is taken before anything
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any, cast
 
 import torch
@@ -38,13 +39,13 @@ class Manifold(Distribution):
         self.epsilon = float(epsilon)
         self.latent_dim = latents + dim
 
+    @abstractmethod
     def point(self, z: Tensor) -> Tensor:
         """Points of the manifold, (n, inner), of as many latents as it takes, (n, latents)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inner_log_prob(self, y: Tensor) -> Tensor:
         """Log density of points with noise, (n, inner) -> (n,), float64."""
-        raise NotImplementedError
 
     def forward(self, z: Tensor) -> Tensor:
         point = self.point(z[:, : self.latent_dim - self.dim])

@@ -207,6 +207,7 @@ def _kept(folder: Path, entry: dict[str, Any]) -> Path | None:
     """The file in the run's folder that the entry is added to; None, with a warning, where it cannot be."""
     try:
         return write_score(folder, entry)
-    except (OSError, NotImplementedError) as error:
+    except (OSError, NotImplementedError) as error:  # the second: a file system without locks
+        # The line is the result, and is printed all the same.
         warnings.warn(f"the scores cannot be kept in {folder}: {error}", stacklevel=2)
         return None
