@@ -201,7 +201,7 @@ def _ends(part: Part, quantity: Quantity) -> list[str]:
         if part.spread(quantity, n, first).n and part.spread(quantity, n, last).n
     ]
     ends = f"From {part.study.say(first)} to {part.study.say(last)}"
-    return [f"{ends} the {_name(quantity)} goes from {'; '.join(found)}."] if found else []
+    return [f"{ends}, {_name(quantity)}: {'; '.join(found)}."] if found else []
 
 
 def _known(part: Part, x: float) -> list[str]:

@@ -113,13 +113,12 @@ class Study:
                 continue
             config = self._without(run.config)
             of = identity(config)
-            rest[of] = {key: value for key, value in config.items() if key != "generator_steps"}
+            rest[of] = config
             found.setdefault(of, []).append(run)
         kept = [of for of, members in found.items() if len({self.place(run) for run in members}) > 1]
-        texts = differences([rest[of] for of in kept])
+        texts = differences([_untitled(rest[of]) for of in kept])
         return [
-            Part(self, _title(rest[of], found[of][0].generator_steps, text), tuple(found[of]))
-            for of, text in zip(kept, texts, strict=True)
+            Part(self, _title(rest[of], text), tuple(found[of])) for of, text in zip(kept, texts, strict=True)
         ]
 
     def unfilled(self, runs: Sequence[Run]) -> UserError:
@@ -207,8 +206,15 @@ class Part:
         )
 
 
-def _title(config: Mapping[str, Any], updates: int, text: str) -> str:
-    return ", ".join(filter(None, [looks.label(config["data"]["dataset"]), f"{updates:,} updates", text]))
+def _title(config: Mapping[str, Any], text: str) -> str:
+    against = f"{looks.label(config['data']['dataset'])} against {looks.label(config['model']['network'])}"
+    return ", ".join(filter(None, [against, f"{int(config.get('generator_steps', 0)):,} updates", text]))
+
+
+def _untitled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without what its title has anyway."""
+    model = {key: value for key, value in config["model"].items() if key != "network"}
+    return {**{key: value for key, value in config.items() if key != "generator_steps"}, "model": model}
 
 
 def spec_of(name: Any) -> Spec | None:

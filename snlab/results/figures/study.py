@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANEL, HEIGHT = 1.6, 1.3  # inches
+PANEL, HEIGHT = 1.6, 1.35  # inches
+BESIDE = 3  # panels, at most
 RULED = {"color": "#999999", "linewidth": 0.6, "zorder": 1}
 OF_ZERO = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 1}
 
@@ -48,10 +49,11 @@ def draw_study(study: Study, runs: Sequence[Run], width: float) -> Figure:
     parts = study.parts(runs)
     if not parts:
         raise study.unfilled(runs)
-    beside = columns(width, PANEL, len(study.drawn))
+    most = columns(width, PANEL, min(BESIDE, len(study.drawn)))
+    rows = -(-len(study.drawn) // most)
+    beside = -(-len(study.drawn) // rows)  # no row is much shorter than another
     titles = [fitted(q.text, width / beside - 0.25, SMALL) for q in study.drawn]
     handles = [_entries(part) for part in parts]
-    rows = -(-len(titles) // beside)
     grid = 2 * grid_height(titles, beside, HEIGHT) + 0.3 * rows  # axes are named below each row
     heads = [f"{part.title}\nbelow: over updates at {study.say(part.at)}" for part in parts]
     heights = [grid + around(head, of, width) for head, of in zip(heads, handles, strict=True)]
