@@ -6,6 +6,7 @@ Their tables, figures and sentences are made from what is written here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from snlab.core import names
@@ -19,7 +20,10 @@ def _ratio(name: str) -> str:
     return f"{names.RATIO}/{name}"
 
 
-JS = Quantity(_ratio(names.TRUE_JS), "JS divergence [nats]", drawn=False)
+JS_SHOWN = Quantity(
+    _ratio(names.TRUE_JS), "JS divergence [nats]", "Jensen-Shannon divergence\nof q and p, exact (nats)", 0
+)
+JS = replace(JS_SHOWN, drawn=False)
 EXCESS = Quantity(
     _ratio(names.TRUE_EXCESS_LOSS), "excess loss [nats]", "excess loss over the true\nlog q/p (nats)",
     logarithmic=True, of_zero=(2.0, JS.name),
@@ -32,7 +36,9 @@ SLOPE = Quantity(_ratio(names.TRUE_SLOPE), "slope", "slope of f on the\ntrue log
 COSINE = Quantity(
     _ratio(names.TRUE_GRADIENT_COSINE), "gradient cosine", "cosine of ∇f and the\ntrue gradient at fakes", 1
 )
-INSTABILITY = Quantity(_ratio(names.INSTABILITY), "instability", drawn=False)
+INSTABILITY = Quantity(
+    _ratio(names.INSTABILITY), "instability", "instability of f on reals\n(share of its variance)"
+)
 SATURATION = Quantity(_ratio(names.SATURATION), "saturation", "saturation\n(share of the probe)")
 ACCURACY = Quantity(
     _ratio(names.ACCURACY_HELDOUT), "held-out accuracy", "accuracy on held-out reals\nand fakes"
@@ -89,7 +95,7 @@ STUDIES = {
             datasets=("gaussian", "mixture"),
             varied=("dim",),
             x=_option("dim"),
-            quantities=(EXCESS, RMSE, CORRELATION, COSINE, JS, INSTABILITY),
+            quantities=(EXCESS, RMSE, CORRELATION, COSINE, INSTABILITY, SLOPE, JS),
             at=128,
             sweeps=("density_ratio_dimension", "density_ratio_dimension_mixtures"),
         ),
@@ -115,7 +121,8 @@ STUDIES = {
             datasets=("mixture",),
             varied=("kind", "modes"),
             x=_option("modes"),
-            quantities=(COVERED, HIGH_QUALITY, DROPPED, EXCESS, JS, INSTABILITY),
+            # Each run has a truth of its own here, so f = 0 has no one value.
+            quantities=(COVERED, HIGH_QUALITY, DROPPED, replace(EXCESS, of_zero=None), JS_SHOWN, INSTABILITY),
             at=25,
             sweeps=("density_ratio_modes",),
         ),

@@ -139,7 +139,8 @@ class Study:
 
     def _reduced(self, name: Any) -> str:
         spec = spec_of(name)
-        assert spec is not None  # as it has a place
+        if spec is None:
+            return label(name)
         options = {key: value for key, value in spec.options.items() if key not in self.varied}
         if "distribution" in options:
             options["distribution"] = self._reduced(options["distribution"])

@@ -24,7 +24,7 @@ from snlab.results.figures.printed import (
     marked_axis,
     sheet,
 )
-from snlab.results.figures.style import GENERATOR_UPDATES, SMALL, finite, plain_numbers, updates_axis
+from snlab.results.figures.style import GENERATOR_UPDATES, SMALL, finite, missing, plain_numbers, updates_axis
 from snlab.results.looks import Look
 from snlab.results.studies import STUDIES
 from snlab.results.study import Part, Quantity, Study
@@ -44,15 +44,18 @@ def draw_study(study: Study, runs: Sequence[Run], width: float) -> Figure:
     """Bands over seeds, a line a normalizer; above against the varied quantity, below over updates.
 
     Raises:
-        UserError: where no two runs are of the study.
+        UserError: where no two runs are of the study, or none logged what it measures.
     """
     parts = study.parts(runs)
     if not parts:
         raise study.unfilled(runs)
-    most = columns(width, PANEL, min(BESIDE, len(study.drawn)))
-    rows = -(-len(study.drawn) // most)
-    beside = -(-len(study.drawn) // rows)  # no row is much shorter than another
-    titles = [fitted(q.text, width / beside - 0.25, SMALL) for q in study.drawn]
+    shown = [quantity for quantity in study.drawn if any(_told(part, quantity) for part in parts)]
+    if not shown:
+        raise missing(study.drawn[0].name, f"nothing of {study.name}")
+    most = columns(width, PANEL, min(BESIDE, len(shown)))
+    rows = -(-len(shown) // most)
+    beside = -(-len(shown) // rows)  # no row is much shorter than another
+    titles = [fitted(q.text, width / beside - 0.25, SMALL) for q in shown]
     handles = [_entries(part) for part in parts]
     grid = 2 * grid_height(titles, beside, HEIGHT) + 0.3 * rows  # axes are named below each row
     heads = [f"{part.title}\nbelow: over updates at {study.say(part.at)}" for part in parts]
@@ -61,19 +64,23 @@ def draw_study(study: Study, runs: Sequence[Run], width: float) -> Figure:
     for band, part, head, of in zip(bands, parts, heads, handles, strict=True):
         palette = looks.palette(part.normalizers)
         places = band.subplots(2 * rows, beside, squeeze=False)
-        for i, (quantity, title) in enumerate(zip(study.drawn, titles, strict=True)):
+        for i, (quantity, title) in enumerate(zip(shown, titles, strict=True)):
             row, column = divmod(i, beside)
             for half, draw in enumerate((_against, _over_updates)):
                 axes = places[half * rows + row, column]
                 draw(axes, part, quantity, palette)
                 _value_axis(axes, quantity)
                 axes.set_title(title, loc="left", fontsize=SMALL)
-        for axes in places.flat:
-            if not axes.has_data():
-                axes.remove()
+        for i in range(len(shown), rows * beside):
+            for half in (0, 1):
+                places[half * rows + i // beside, i % beside].remove()
         heading(band, head, width)
         key(band, of, width)
     return figure
+
+
+def _told(part: Part, quantity: Quantity) -> bool:
+    return any(part.by_seed(quantity, n, x) for n in part.normalizers for x in part.places)
 
 
 def _against(axes: Axes, part: Part, quantity: Quantity, palette: Mapping[str, Look]) -> None:
