@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from snlab.core import names
@@ -155,10 +156,20 @@ class Part:
     title: str
     runs: tuple[Run, ...]
 
+    @cached_property
+    def cells(self) -> dict[tuple[str, float], list[Run]]:
+        """The runs by normalizer and place, in the order of their seeds."""
+        found: dict[tuple[str, float], list[Run]] = {}
+        for run in sorted(self.runs, key=lambda run: run.seed):
+            x = self.study.place(run)
+            if x is not None:
+                found.setdefault((run.normalizer, x), []).append(run)
+        return found
+
     @property
     def places(self) -> list[float]:
         """What they have of the varied quantity, ascending."""
-        return sorted({x for run in self.runs if (x := self.study.place(run)) is not None})
+        return sorted({x for _, x in self.cells})
 
     @property
     def at(self) -> float:
@@ -168,12 +179,11 @@ class Part:
     @property
     def normalizers(self) -> list[str]:
         """In reading order."""
-        return sorted({run.normalizer for run in self.runs}, key=looks.order)
+        return sorted({normalizer for normalizer, _ in self.cells}, key=looks.order)
 
     def of(self, normalizer: str, x: float) -> list[Run]:
         """The runs of one normalizer at one place, by seed."""
-        those = [run for run in self.runs if run.normalizer == normalizer and self.study.place(run) == x]
-        return sorted(those, key=lambda run: run.seed)
+        return self.cells.get((normalizer, x), [])
 
     def finished(self, normalizer: str, x: float) -> list[Run]:
         """Of them those that finished."""
