@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 
+from snlab.cli import main
 from snlab.core.errors import UserError
 from snlab.papers.arguments import Options
 from snlab.papers.claims import claims
 from snlab.papers.page import page
+from snlab.papers.reproduce import _write
 from snlab.results.papers import paper, read_paper
 from snlab.results.reading import collect
 from snlab.results.studies import STUDIES
@@ -20,7 +25,7 @@ from snlab.results.tables import make
 from snlab.sweeps.document import read_sweep
 from snlab.tracking.run_folder import Run
 from snlab.training.arguments import FitCLI
-from tests.results.study_runs import last, write
+from tests.results.study_runs import last, spelled, write
 
 E, J, C = "ratio/true_excess_loss", "ratio/true_js", "ratio/true_gradient_cosine"
 LAB = paper("density_ratio")
@@ -224,6 +229,33 @@ def test_a_page_has_table_claims_and_limits(study: str, lab: Any) -> None:
         assert f"- {line}" in limits
     assert "Each trial has 1 seed:" in limits
     assert "paper's" not in text
+
+
+def test_all_of_it_is_written(lab: Any, tmp_path: Path) -> None:
+    crossing(lab)
+    options = Options("density_ratio/dimension", out=tmp_path / "out")
+    assert _write(collect(lab.root), ["density_ratio/dimension"], options, Console(quiet=True)) == 0
+    names = {path.name for path in (tmp_path / "out/dimension").iterdir()}
+    assert names == {"README.md", *(f"dimension.{suffix}" for suffix in ("csv", "tex", "png", "pdf"))}
+    with (tmp_path / "out/dimension/dimension.csv").open(encoding="utf-8", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["x"] for row in rows] == ["2", "2", "8", "8", "128", "128"]
+    assert float(rows[0][E]) == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize("study", ["dimension", "modes"])
+def test_a_run_logs_what_its_study_measures(study: str, tmp_path: Path) -> None:
+    """And those with a generator that stands still what all studies of one do."""
+    dataset, network = spelled(study, 8)
+    words = ["--config=density_ratio", f"--data.dataset={dataset}", f"--model.network={network}"]
+    small = ["--generator_steps=2", "--measure.every=1", "--model.batch_size=8", "--measure.probe_size=20"]
+    assert main(["fit", *words, *small, f"--run_folder={tmp_path / 'run'}"]) == 0
+    lines = (tmp_path / "run/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    logged = {name for line in map(json.loads, lines) if line["generator_step"] == 2 for name in line}
+    own = STUDIES[f"density_ratio/{study}"]
+    for other in STUDIES.values():
+        if other.networks == own.networks:
+            assert {quantity.name for quantity in other.quantities} <= logged
 
 
 def test_a_file_of_ours_is_checked(tmp_path: Path) -> None:
