@@ -220,7 +220,8 @@ def _number(part: Part, quantity: Quantity, normalizer: str, x: float) -> str:
     spread = part.spread(quantity, normalizer, x)
     if not spread.n:
         return "no number"
-    return f"{spread.mean:.3g}" + (f" ± {spread.std:.2g}" if spread.n > 1 else "")
+    std = spread.std if spread.std > 1e-12 * abs(spread.mean) else 0.0  # of equal values, but for rounding
+    return f"{spread.mean:.3g}" + (f" ± {std:.2g}" if spread.n > 1 else "")
 
 
 def _name(quantity: Quantity) -> str:
