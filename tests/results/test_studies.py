@@ -207,6 +207,16 @@ def test_dots_lines_and_bands_are_those_of_the_folders(lab: Any) -> None:
         assert min(band_of[band_of[:, 0] == 2, 1]) == pytest.approx(np.mean(ends) - np.std(ends, ddof=1))
 
 
+def test_a_band_ends_at_the_lowest_seed_where_a_logarithm_has_no_zero(lab: Any) -> None:
+    for x in (2, 128):
+        for seed, value in enumerate((0.001, 0.002, 1.0)):  # their standard deviation exceeds their mean
+            write(lab, "dimension", "none", x, seed, {E: value, C: value})
+    axes = drawn(lab, "dimension").subfigs[0].axes
+    below = np.mean([0.001, 0.002, 1]) - np.std([0.001, 0.002, 1], ddof=1)
+    for panel, lowest in ((axes[0], 0.001), (axes[1], below)):
+        assert panel.collections[0].get_paths()[0].vertices[:, 1].min() == pytest.approx(lowest)
+
+
 def test_what_f_0_has_is_twice_the_divergence(lab: Any) -> None:
     folders = fill(lab, "dimension", (2, 128))
     axes = drawn(lab, "dimension").subfigs[0].axes[0]

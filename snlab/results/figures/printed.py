@@ -142,6 +142,8 @@ def band_over_seeds(
 ) -> None:
     """A line through the means of the seeds, and a band of one standard deviation about it.
 
+    On a logarithmic axis, which is set before, the band ends at the lowest seed where it would reach 0.
+
     Args:
         axes: where.
         points: for each x, in order, the values of the seeds.
@@ -154,7 +156,10 @@ def band_over_seeds(
     stds = np.array([np.std(points[x], ddof=1) if len(points[x]) > 1 else 0.0 for x in x])
     axes.plot(x, means, color=look.colour, linestyle=look.line, label=text, **THICK)
     if (stds > 0).any():
-        axes.fill_between(x, means - stds, means + stds, color=look.colour, alpha=0.2, linewidth=0)
+        low = means - stds
+        if axes.get_yscale() == "log":
+            low = np.where(low > 0, low, [min(points[x]) for x in x])
+        axes.fill_between(x, low, means + stds, color=look.colour, alpha=0.2, linewidth=0)
     for at, values in points.items() if dots else ():
         axes.plot([at] * len(values), values, color=look.colour, **DOT)
 

@@ -68,8 +68,8 @@ def draw_study(study: Study, runs: Sequence[Run], width: float) -> Figure:
             row, column = divmod(i, beside)
             for half, draw in enumerate((_against, _over_updates)):
                 axes = places[half * rows + row, column]
+                _value_axis(axes, quantity)  # before: bands depend on it
                 draw(axes, part, quantity, palette)
-                _value_axis(axes, quantity)
                 axes.set_title(title, loc="left", fontsize=SMALL)
         for i in range(len(shown), rows * beside):
             for half in (0, 1):
