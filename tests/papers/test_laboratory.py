@@ -185,6 +185,7 @@ def test_up_to_which_steepness_f_knows_most(lab: Any) -> None:
 # ---- items, sweeps, pages ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "sweep"), [(i, s) for i in LAB.items for d in LAB.items[i].data.values() for s in d.sweeps]
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 PANEL, HEIGHT = 1.6, 1.35  # inches
 BESIDE = 3  # panels, at most
-RULED = {"color": "#999999", "linewidth": 0.6, "zorder": 1}
-OF_ZERO = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 1}
+RULED: dict[str, Any] = {"color": "#999999", "linewidth": 0.6, "zorder": 1}
+OF_ZERO: dict[str, Any] = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 1}
 
 
 def draw_study(study: Study, runs: Sequence[Run], width: float) -> Figure:
