@@ -97,7 +97,10 @@ STUDIES = {
             x=_option("dim"),
             quantities=(EXCESS, RMSE, CORRELATION, COSINE, INSTABILITY, SLOPE, JS),
             at=128,
-            sweeps=("density_ratio_dimension", "density_ratio_dimension_mixtures"),
+            sweeps=(
+                *("density_ratio_dimension", "density_ratio_dimension_others"),
+                "density_ratio_dimension_mixtures",
+            ),
         ),
         Study(
             name=f"{_OWNER}/disjoint",
