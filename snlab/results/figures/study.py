@@ -55,7 +55,8 @@ def draw_study(study: Study, runs: Sequence[Run], width: float) -> Figure:
     most = columns(width, PANEL, min(BESIDE, len(shown)))
     rows = -(-len(shown) // most)
     beside = -(-len(shown) // rows)  # no row is much shorter than another
-    titles = [fitted(q.text, width / beside - 0.25, SMALL) for q in shown]
+    room = width / beside - 0.5  # inches: beside the numbers of its axis
+    titles = [fitted(q.text, room, SMALL) for q in shown]
     handles = [_entries(part) for part in parts]
     grid = 2 * grid_height(titles, beside, HEIGHT) + 0.3 * rows  # axes are named below each row
     heads = [f"{part.title}\nbelow: over updates at {study.say(part.at)}" for part in parts]
@@ -70,6 +71,7 @@ def draw_study(study: Study, runs: Sequence[Run], width: float) -> Figure:
                 axes = places[half * rows + row, column]
                 _value_axis(axes, quantity)  # before: bands depend on it
                 draw(axes, part, quantity, palette)
+                axes.set_xlabel(fitted(axes.get_xlabel(), room))
                 axes.set_title(title, loc="left", fontsize=SMALL)
         for i in range(len(shown), rows * beside):
             for half in (0, 1):
