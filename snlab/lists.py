@@ -22,14 +22,10 @@ def described(kind: str) -> list[str]:
     if kind == "papers":
         return list(_papers())
     if kind in ("tables", "figures"):
-        from snlab.results.figures import FIGURES
-        from snlab.results.figures.miyato2018 import PAPER
+        from snlab.results.figures import described as figures
         from snlab.results.tables import described as tables
 
-        figures = {
-            name: (function.__doc__ or "").splitlines()[0] for name, function in {**FIGURES, **PAPER}.items()
-        }
-        made = tables() if kind == "tables" else figures
+        made = tables() if kind == "tables" else figures()
         return [f"{name}: {text}" for name, text in sorted(made.items())]
     with importing():
         from snlab.training.registries import listed

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from snlab.core import names
+from snlab.papers import laboratory
 from snlab.results.figures.miyato2018.bands import (
     OF_FIGURE_4,
     OF_FIGURE_11,
@@ -203,4 +204,5 @@ CLAIMS: dict[str, Callable[[Sequence[Run]], list[str]]] = {
     "figure4": width,
     "figure9": sigma,
     "figure11": updates,
+    **laboratory.CLAIMS,
 }

@@ -13,7 +13,7 @@ from snlab.papers.arguments import Options
 from snlab.papers.claims import claims
 from snlab.results.extractors import extractors
 from snlab.results.notes import listed
-from snlab.results.papers import PaperTable, paper, paper_table
+from snlab.results.papers import PaperTable, paper
 from snlab.results.spelling import plain, split_width
 from snlab.results.tables import Table, render
 from snlab.sweeps.slots import cores_in_reach
@@ -42,7 +42,7 @@ def page(
     about = paper(name)
     blocks = [
         f"# {about.cited}, {_spaced(short)}: {options.chosen}",
-        f"{item.title}. *{about.title}*, arXiv {about.arxiv}.",
+        f"{item.title}. *{about.title}*" + (f", arXiv {about.arxiv}." if about.arxiv else ""),
     ]
     for table in tables:
         blocks += [
@@ -93,10 +93,11 @@ def _origin(options: Options, runs: Sequence[Run]) -> list[str]:
 def _limits(options: Options, runs: Sequence[Run]) -> list[str]:
     """What a reader might take the numbers for, and they are not; each line only where it is so."""
     first = options.what
-    paper_name = first.name.partition("/")[0]
-    tables = [paper_table(f"{paper_name}/{name}") for name in first.tables]
-    reference = tables or list(paper(paper_name).tables.values())[:1]
-    found: list[str] = []
+    about = paper(first.name.partition("/")[0])
+    if not about.tables:  # ours: there is nothing that the numbers are held against
+        return [*first.limits, *_seeds(options, runs)]
+    reference = [about.tables[name] for name in first.tables] or list(about.tables.values())[:1]
+    found = [*first.limits]
     own = {plain(spec) for table in reference for spec in table.datasets.values()}
     if others := [name for name in _seen(plain(run.dataset) for run in runs) if name not in own]:
         found.append(
@@ -142,7 +143,8 @@ def _seeds(options: Options, runs: Sequence[Run]) -> list[str]:
         f"Each trial has {said} seed{'s' * (most > 1)}: a difference between two methods that is not much "
         "larger than the spread over seeds may be the seed's."
     ]
-    if any(paper_table(f"{options.item.partition('/')[0]}/{name}").settings for name in options.what.tables):
+    about = paper(options.item.partition("/")[0])
+    if any(about.tables[name].settings for name in options.what.tables if name in about.tables):
         found.append(
             "The best of several settings is chosen by the scores that are then shown, as in the paper: the "
             "more settings a method was run at, the better it looks."

@@ -15,7 +15,7 @@ from typing import Any
 from snlab.core.registry import label
 from snlab.results import looks
 from snlab.results.reading import DAMAGED
-from snlab.tracking.identity import completed, computes, setting
+from snlab.tracking.identity import completed, computes, identity, setting
 from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, MODULE, OVER, Run
 
 
@@ -112,6 +112,16 @@ def one_trial(dataset: str, trial: Sequence[Run], text: str = "") -> Group:
         seeds.setdefault(run.seed, run)
     runs = tuple(seeds.values())
     return Group(dataset, trial[0].normalizer, text, runs, len(trial) - len(runs))
+
+
+def once(runs: Sequence[Run]) -> list[Run]:
+    """The undamaged runs, each trial once, rather as it ended than as it was left: no seed counts twice."""
+    best: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: (run.outcome not in OVER, str(run.folder))):
+        if run.outcome != DAMAGED:
+            best.setdefault(identity(run.config), run)
+    kept = {run.folder for run in best.values()}
+    return [run for run in runs if run.folder in kept]
 
 
 def _told_apart(groups: list[Group], identities: list[str]) -> list[Group]:

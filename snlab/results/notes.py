@@ -47,7 +47,7 @@ def version_note(runs: Iterable[Run]) -> list[str]:
         for name in VERSIONS:
             version = told.get(name) if isinstance(told, Mapping) else None
             found[name][str(version or "unknown")] = None
-    differing = [f"{name} {_and(sorted(seen))}" for name, seen in found.items() if len(seen) > 1]
+    differing = [f"{name} {joined(sorted(seen))}" for name, seen in found.items() if len(seen) > 1]
     if not differing:
         return []
     return [f"the runs come from different versions ({', '.join(differing)}), which may be what differs"]
@@ -59,12 +59,17 @@ def length_note(runs: Iterable[Run]) -> list[str]:
     if len(lengths) < 2:
         return []
     return [
-        f"the runs are of different lengths ({_and(list(map(str, lengths)))} generator updates): "
+        f"the runs are of different lengths ({joined(list(map(str, lengths)))} generator updates): "
         "only those of one length are compared"
     ]
 
 
-def _and(words: Sequence[str]) -> str:
+def joined(words: Sequence[str]) -> str:
+    """All of them as a sentence has them.
+
+    >>> joined(["a", "b", "c"]), joined(["a"])
+    ('a, b and c', 'a')
+    """
     *head, last = words
     return f"{', '.join(head)} and {last}" if head else last
 

@@ -18,6 +18,7 @@ from snlab.core.errors import UserError, nearest
 from snlab.core.registry import parse
 from snlab.core.resources import papers as files
 from snlab.results.schema import WrongError, count, each, mapping, named, number, text
+from snlab.results.studies import STUDIES
 
 
 class Metric(NamedTuple):
@@ -123,18 +124,26 @@ class Source:
 
 @dataclass(frozen=True)
 class Item:
-    """What can be reproduced: tables and figures of a paper, and by data set, its own first, from what."""
+    """What can be reproduced: tables and figures of a paper, and by data set, its own first, from what.
+
+    ``limits`` are what its numbers do not show, whatever they are.
+    """
 
     name: str  # PAPER/ITEM
     title: str
     tables: tuple[str, ...]
     figures: tuple[str, ...]
     data: Mapping[str, Source]
+    limits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Paper:
-    """One paper's tables, and what of it can be reproduced, by name."""
+    """One paper's tables, and what of it can be reproduced, by name.
+
+    A study of our own is one without numbers of others: ``authors`` and ``arxiv`` are empty, there are no
+    ``tables``, and those of its items are our studies' own.
+    """
 
     name: str
     cited: str  # authors and year, in short
@@ -197,9 +206,13 @@ def read_paper(path: Path) -> Paper:
 
 
 def _paper(name: str, loaded: Any) -> Paper:
-    got = mapping(
-        loaded, "the file", {"paper", "title", "authors", "arxiv", "settings", "tables", "reproductions"}
-    )
+    if isinstance(loaded, dict) and "tables" not in loaded:  # ours
+        got = mapping(loaded, "the file", {"paper", "title", "reproductions"})
+        got |= {"authors": "", "arxiv": "", "settings": {}, "tables": {}}
+    else:
+        got = mapping(
+            loaded, "the file", {"paper", "title", "authors", "arxiv", "settings", "tables", "reproductions"}
+        )
     settings = {
         key: _setting(value, f"settings.{key}") for key, value in named(got["settings"], "settings").items()
     }
@@ -209,14 +222,19 @@ def _paper(name: str, loaded: Any) -> Paper:
         for key, value in named(got["tables"], "tables").items()
     }
     items = {
-        key: _item(f"{name}/{key}", value, f"reproductions.{key}", tables)
+        key: _item(f"{name}/{key}", value, f"reproductions.{key}", tables or _studied(name))
         for key, value in named(got["reproductions"], "reproductions").items()
     }
     return Paper(name, words["paper"], words["title"], words["authors"], words["arxiv"], tables, items)
 
 
+def _studied(owner: str) -> list[str]:
+    """The tables of our own studies of that name."""
+    return [table for first, _, table in (name.partition("/") for name in STUDIES) if first == owner]
+
+
 def _item(name: str, value: Any, where: str, tables: Collection[str]) -> Item:
-    got = mapping(value, where, {"title", "data"}, {"tables", "figures"})
+    got = mapping(value, where, {"title", "data"}, {"tables", "figures", "limits"})
     shown = each(got.get("tables", []), f"{where}.tables", text)
     for table in shown:
         if table not in tables:
@@ -230,6 +248,7 @@ def _item(name: str, value: Any, where: str, tables: Collection[str]) -> Item:
             key: _source(source, f"{where}.data.{key}")
             for key, source in named(got["data"], f"{where}.data").items()
         },
+        limits=each(got.get("limits", []), f"{where}.limits", text),
     )
 
 

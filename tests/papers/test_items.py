@@ -13,8 +13,11 @@ from snlab.core.resources import sweeps
 from snlab.papers.adapted import adapted
 from snlab.papers.arguments import Options
 from snlab.papers.claims import CLAIMS
-from snlab.results.figures.miyato2018 import PAPER
+from snlab.results.figures import PAPER
+from snlab.results.figures import described as figures
 from snlab.results.papers import Item, paper, papers, table_names
+from snlab.results.studies import STUDIES
+from snlab.results.tables import described as tables
 from snlab.sweeps.check import plan
 from snlab.sweeps.document import read_sweep
 from snlab.training.arguments import FitCLI
@@ -26,8 +29,8 @@ ITEMS = [item for name in papers() for item in paper(name).items.values()]
 def test_an_item_has_what_it_is_made_of(item: Item) -> None:
     assert item.tables or item.figures
     owner = item.name.partition("/")[0]
-    assert {f"{owner}/{table}" for table in item.tables} <= {*table_names()}
-    assert {f"{owner}/{figure}" for figure in item.figures} <= {*PAPER}
+    assert {f"{owner}/{table}" for table in item.tables} <= {*tables()}
+    assert {f"{owner}/{figure}" for figure in item.figures} <= {*figures()}
     for source in item.data.values():
         assert source.sweeps
         assert {*source.sweeps} <= {*sweeps()}
@@ -35,8 +38,8 @@ def test_an_item_has_what_it_is_made_of(item: Item) -> None:
 
 def test_every_table_and_figure_can_be_reproduced() -> None:
     made = {f"{i.name.partition('/')[0]}/{part}" for i in ITEMS for part in (*i.tables, *i.figures)}
-    assert made == {*table_names(), *PAPER}
-    assert {*CLAIMS} <= {name.rpartition("/")[2] for name in PAPER}
+    assert made == {*table_names(), *PAPER, *STUDIES}
+    assert {*CLAIMS} <= {name.rpartition("/")[2] for name in (*PAPER, *STUDIES)}
 
 
 def test_papers_are_listed_with_their_data_and_cost(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,6 +65,9 @@ def test_papers_are_listed_with_their_data_and_cost(capsys: pytest.CaptureFixtur
         (["miyato2018/table2", "--width=0"], "--width is 0; a positive number is needed"),
         (["miyato2018/table2", "--width=nan"], "--width is nan; a positive number is needed"),
         (["miyato2018/table2", "--workers=2", "--gpus=all"], "--gpus and --workers exclude one another"),
+        (["density_ratio/cost", "--width=0.5", "--estimate"], "network 'fixed' has no option 'width'; "),
+        (["density_ratio/dimensions"], "did you mean 'density_ratio/dimension'?"),
+        (["density_ratio/dimension", "--dataset=mixture"], "did you mean 'mixtures'?"),
         (["miyato2018/table2", "--wdith=1"], "unrecognized arguments: --wdith=1"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",

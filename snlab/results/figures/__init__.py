@@ -1,7 +1,7 @@
 """Figures of runs, by name: made for print, the same for the same runs, byte for byte.
 
 Each is made for a column or a page, or for any other width: those of any runs (FIGURES) as those of a paper
-(PAPER), which are laid out anew for it and not scaled.
+(PAPER) and of our studies (OF_STUDIES), which are laid out anew for it and not scaled.
 
 matplotlib is imported only when one is drawn.
 """
@@ -21,8 +21,10 @@ from snlab.results.figures.ratio import ratio
 from snlab.results.figures.samples import samples
 from snlab.results.figures.sigma import sigma
 from snlab.results.figures.spectrum import spectrum
+from snlab.results.figures.study import OF_STUDIES
 from snlab.results.figures.style import style
 from snlab.results.output import write
+from snlab.results.studies import STUDIES
 from snlab.tracking.run_folder import Run
 
 if TYPE_CHECKING:
@@ -43,11 +45,17 @@ OF_FOLDERS = {
 }  # what W&B has not
 
 
+def described() -> dict[str, str]:
+    """What every figure is, by its name: of any runs, of the papers, of our studies."""
+    known = {name: (make.__doc__ or "").splitlines()[0] for name, make in {**FIGURES, **PAPER}.items()}
+    return known | {name: f"{study.title}." for name, study in STUDIES.items()}
+
+
 def draw(name: str, runs: Sequence[Run], out: str | Path, width: str | None = None) -> None:
     """Write one figure; the suffix of ``out`` says in which format.
 
     Args:
-        name: of FIGURES or PAPER.
+        name: of FIGURES, PAPER or OF_STUDIES.
         runs: what it is drawn from.
         out: a .pdf, .png or .svg file.
         width: ``column``, ``page``, or a number of inches; by default a page, of a paper's figure a column.
@@ -68,13 +76,14 @@ def picture(
     name: str, runs: Sequence[Run], format: str = "png", dpi: int | None = None, width: str | None = None
 ) -> bytes:
     """One figure as the bytes of a png, pdf or svg file; by default at 300 dpi."""
-    if name not in FIGURES and name not in PAPER:
-        raise UserError(f"unknown figure {name!r}; {nearest(name, [*FIGURES, *PAPER])}")
+    general = {**FIGURES, **OF_STUDIES}
+    if name not in general and name not in PAPER:
+        raise UserError(f"unknown figure {name!r}; {nearest(name, [*general, *PAPER])}")
     if name in OF_FOLDERS and all(run.on_wandb for run in runs):
         raise UserError(
             f"of runs on W&B there are no {OF_FOLDERS[name]} to draw: these are in the run folders alone"
         )
-    make, usual = (FIGURES[name], "page") if name in FIGURES else (PAPER[name], "column")
+    make, usual = (general[name], "page") if name in general else (PAPER[name], "column")
     size = inches(width or usual)
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
     file = io.BytesIO()

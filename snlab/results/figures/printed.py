@@ -137,23 +137,48 @@ def around(title: str, handles: Sequence[Any], width: float) -> float:
 # ---- seeds -----------------------------------------------------------------------------------------------
 
 
-def band_over_seeds(axes: Axes, points: Mapping[float, Sequence[float]], look: Look, text: str) -> None:
-    """Every seed a dot; a line through their means, and a band of one standard deviation about it.
+def band_over_seeds(
+    axes: Axes, points: Mapping[float, Sequence[float]], look: Look, text: str = "", dots: bool = True
+) -> None:
+    """A line through the means of the seeds, and a band of one standard deviation about it.
+
+    On a logarithmic axis, which is set before, the band ends at the lowest seed where it would reach 0.
 
     Args:
         axes: where.
         points: for each x, in order, the values of the seeds.
         look: of the line.
         text: in the legend.
+        dots: whether every seed is one.
     """
     x = [x for x, values in points.items() if values]
     means = np.array([np.mean(points[x]) for x in x])
     stds = np.array([np.std(points[x], ddof=1) if len(points[x]) > 1 else 0.0 for x in x])
     axes.plot(x, means, color=look.colour, linestyle=look.line, label=text, **THICK)
     if (stds > 0).any():
-        axes.fill_between(x, means - stds, means + stds, color=look.colour, alpha=0.2, linewidth=0)
-    for at, values in points.items():
+        low = means - stds
+        if axes.get_yscale() == "log":
+            low = np.where(low > 0, low, [min(points[x]) for x in x])
+        axes.fill_between(x, low, means + stds, color=look.colour, alpha=0.2, linewidth=0)
+    for at, values in points.items() if dots else ():
         axes.plot([at] * len(values), values, color=look.colour, **DOT)
+
+
+def crosses(axes: Axes, x: float, count: int, look: Look) -> None:
+    """So many diverged runs at a place, above the axis."""
+    for place in range(count):
+        height = axes.get_xaxis_transform()
+        axes.plot([x], [0.04 + 0.07 * place], color=look.colour, transform=height, **CROSS)
+
+
+def marked_axis(axes: Axes, places: Sequence[float], text: str) -> None:
+    """A logarithmic x axis that is marked where runs are."""
+    from matplotlib.ticker import NullLocator
+
+    axes.set_xscale("log")
+    axes.set_xticks(places, [f"{x:g}" for x in places])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(text)
 
 
 def diverged(runs: Sequence[Run]) -> int:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 from snlab.core.errors import UserError, nearest
 from snlab.results.matching import of_dataset
-from snlab.results.papers import paper_table, papers, table_names
+from snlab.results.papers import paper_table, table_names
+from snlab.results.studies import STUDIES
 from snlab.results.tables.formats import FORMATS, check_format, render
 from snlab.results.tables.normalizers import normalizers
 from snlab.results.tables.paper import paper_tables
+from snlab.results.tables.study import study_tables
 from snlab.results.tables.table import Cell, Column, Table
 from snlab.tracking.run_folder import Run, Skipped
 
@@ -19,8 +21,9 @@ TABLES: dict[str, Callable[[Sequence[Run], Sequence[Skipped]], list[Table]]] = {
 
 
 def described() -> dict[str, str]:
-    """What every table is, by its name: ours, and those of the papers."""
+    """What every table is, by its name: ours, those of our studies, and those of the papers."""
     ours = {name: (function.__doc__ or "").splitlines()[0] for name, function in TABLES.items()}
+    ours |= {name: f"{study.title}." for name, study in STUDIES.items()}
     found = {name: paper_table(name) for name in table_names()}
     return ours | {name: f"{t.title} ({t.paper}, {t.source})." for name, t in found.items()}
 
@@ -29,7 +32,9 @@ def make(
     name: str, runs: Sequence[Run], skipped: Sequence[Skipped] = (), dataset: str | None = None
 ) -> list[Table]:
     """The table of that name, one part a data set, or that of one; UserError for an unknown name."""
-    if name.partition("/")[0] in papers():
+    if name in STUDIES:
+        return study_tables(STUDIES[name], runs if dataset is None else of_dataset(runs, dataset), skipped)
+    if name in table_names():
         return paper_tables(name, runs, skipped, dataset)
     if name not in TABLES:
         raise UserError(f"unknown table {name!r}; {nearest(name, described())}")

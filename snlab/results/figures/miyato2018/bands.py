@@ -11,14 +11,15 @@ from snlab.core.registry import Spec, label, parse
 from snlab.results import looks
 from snlab.results.figures.miyato2018.panels import Scored, panels, scored, shown, unfilled
 from snlab.results.figures.printed import (
-    CROSS,
     band_over_seeds,
     crossed,
+    crosses,
     diverged,
     heading,
     heading_height,
     key,
     key_height,
+    marked_axis,
     sheet,
 )
 from snlab.results.settings import (
@@ -35,7 +36,6 @@ from snlab.results.spelling import plain
 from snlab.tracking.run_folder import Run
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LAST_WIDTH = "last_width"
@@ -141,22 +141,10 @@ def _figure(
             text = str(method) if any(scores.values()) else f"{method}: {'no score' if runs else 'not run'}"
             band_over_seeds(axes, scores, look, text)
             for x, members in at.items():
-                for place in range(diverged(members)):
-                    height = axes.get_xaxis_transform()
-                    axes.plot([x], [0.04 + 0.07 * place], color=look.colour, transform=height, **CROSS)
-        _axes(axes, sorted({x for run in panel.runs if (x := x_of(run)) is not None}), label_of_x)
+                crosses(axes, x, diverged(members), look)
+        marked_axis(axes, sorted({x for run in panel.runs if (x := x_of(run)) is not None}), label_of_x)
         axes.set_ylabel(panel.axis)
         handles, _ = axes.get_legend_handles_labels()
         key(band, [*handles, *crossed(panel.runs)], width)
         heading(band, panel.title, width)
     return figure
-
-
-def _axes(axes: Axes, places: Sequence[float], text: str) -> None:
-    """A logarithmic x axis that is marked where runs are."""
-    from matplotlib.ticker import NullLocator
-
-    axes.set_xscale("log")
-    axes.set_xticks(places, [f"{x:g}" for x in places])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel(text)

@@ -14,10 +14,10 @@ from snlab.core.errors import UserError
 from snlab.results import looks
 from snlab.results.extractors import Extractor, extractors
 from snlab.results.figures.style import ROWS
-from snlab.results.groups import differences
-from snlab.results.reading import DAMAGED, final
+from snlab.results.groups import differences, once
+from snlab.results.reading import final
 from snlab.tracking.identity import identity
-from snlab.tracking.run_folder import FINISHED, OVER, Run
+from snlab.tracking.run_folder import FINISHED, Run
 
 
 @dataclass(frozen=True)
@@ -70,16 +70,6 @@ def panels(
             updates = f"{found[of][0].generator_steps:,} updates"
             titles[of] = ", ".join(filter(None, [looks.label(dataset), updates, text]))
     return [Panel(titles[of], members) for of, members in found.items()]
-
-
-def once(runs: Sequence[Run]) -> list[Run]:
-    """The undamaged runs, each trial once, rather as it ended than as it was left: no seed counts twice."""
-    best: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: (run.outcome not in OVER, str(run.folder))):
-        if run.outcome != DAMAGED:
-            best.setdefault(identity(run.config), run)
-    kept = {run.folder for run in best.values()}
-    return [run for run in runs if run.folder in kept]
 
 
 def _without(config: Mapping[str, Any], options: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from snlab.core import names
 from snlab.core.registry import label
 from snlab.results import looks
-from snlab.results.figures.miyato2018.panels import Panel, once, shown, unfilled
+from snlab.results.figures.miyato2018.panels import Panel, shown, unfilled
 from snlab.results.figures.printed import (
     DOT,
     INK,
@@ -23,6 +23,7 @@ from snlab.results.figures.printed import (
     sheet,
 )
 from snlab.results.figures.style import SMALL, finite
+from snlab.results.groups import once
 from snlab.results.settings import NONE, SPECTRAL_NORM, WEIGHT_NORM, WGAN_GP, method_of, setting_of
 from snlab.tracking.run_folder import Run
 
