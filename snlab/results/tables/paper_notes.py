@@ -89,7 +89,7 @@ def _fewer(rows: Sequence[tuple[PaperRow, Sequence[Candidate]]]) -> list[str]:
         run = list(dict.fromkeys(candidate.setting for candidate in tried))
         if row.wanted and 0 < len(run) < len(row.wanted.settings):
             short.append(f"{', '.join(filter(None, (row.section, row.method)))} at {', '.join(run)}")
-    return [f"of fewer settings than the paper's best: {listed(short)} alone"] if short else []
+    return [f"the best of fewer settings than the paper's: {listed(short)}"] if short else []
 
 
 def _several(row: PaperRow, tried: Sequence[Candidate]) -> list[str]:
