@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from snlab.papers.markdown import table
 from snlab.results import looks
 from snlab.results.figures.style import finite
 from snlab.results.notes import joined
@@ -69,7 +70,7 @@ def disjoint(part: Part) -> list[str]:
         for header, names in vanished.items()
     ]
     return [
-        _table(header, rows),
+        table(header, rows),
         f"At {part.study.say(far)} {'; '.join(said)}.",
         _worse_than_nothing(part),
         *_known(part, far),
@@ -187,7 +188,7 @@ def _worse_again(part: Part, quantity: Quantity) -> list[str]:
     header = ["normalizer", f"lowest {_name(quantity)}", "at update", "at the end", "times the lowest"]
     return [
         f"Over updates at {part.study.say(part.at)}, means over seeds:",
-        _table(header, rows),
+        table(header, rows),
         f"It ends at more than {LOST:g} times its lowest under {joined(lost) if lost else 'no normalizer'}.",
     ]
 
@@ -226,11 +227,6 @@ def _number(part: Part, quantity: Quantity, normalizer: str, x: float) -> str:
 
 def _name(quantity: Quantity) -> str:
     return quantity.header.partition(" [")[0]
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _of(name: str, say: Callable[[Part], list[str]]) -> Callable[[Sequence[Run]], list[str]]:

@@ -25,7 +25,7 @@ from snlab.results.figures.printed import (
 from snlab.results.figures.style import SMALL, finite
 from snlab.results.groups import once
 from snlab.results.settings import NONE, SPECTRAL_NORM, WEIGHT_NORM, WGAN_GP, method_of, setting_of
-from snlab.tracking.run_folder import Run
+from snlab.tracking.run_folder import OVER, Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +36,17 @@ N_DIS = 5
 UPDATES = 100
 
 
+def timed_panels(runs: Sequence[Run]) -> list[Panel]:
+    """The runs of OF_FIGURE_10 at n_dis 5 that are over and logged their speed, by machine and work."""
+    timed: dict[str, list[Run]] = {}
+    for run in once(runs):
+        setting = setting_of(run)
+        fits = setting is not None and setting.n_dis == N_DIS and method_of(run) in OF_FIGURE_10
+        if fits and run.outcome in OVER and seconds(run) is not None:
+            timed.setdefault(_same_work(run), []).append(run)
+    return [Panel(title, members) for title, members in timed.items()]
+
+
 def figure10(runs: Sequence[Run], width: float) -> Figure:
     """Seconds for 100 generator updates by method, n_dis 5, a panel a data set and machine.
 
@@ -43,20 +54,14 @@ def figure10(runs: Sequence[Run], width: float) -> Figure:
     measurements, a bar the median of the dots. Settings of n_dis 5 count together, as neither the learning
     rate nor the momentum costs any time. Runs that shared their machine with others are slower for it.
     """
-    timed: dict[str, list[Run]] = {}
-    for run in once(runs):
-        setting = setting_of(run)
-        fits = setting is not None and setting.n_dis == N_DIS and method_of(run) in OF_FIGURE_10
-        if fits and seconds(run) is not None:
-            timed.setdefault(_same_work(run), []).append(run)
-    if not timed:
+    found = shown(timed_panels(runs))
+    if not found:
         what = (
             "runs of gradient_penalty (loss wasserstein), weight_norm, spectral_norm or none at n_dis 5 "
             f"that logged {names.GENERATOR_STEPS_PER_SECOND}"
         )
         sweeps = ("table2_cifar10", "table2_stl10", "table2_fashion_mnist", "table2_seeds_fashion_mnist")
         raise unfilled("miyato2018/figure10", what, runs, sweeps)
-    found = shown([Panel(title, members) for title, members in timed.items()])
     colours = looks.palette(method.normalizer for method in OF_FIGURE_10)
     above = [heading_height(panel.title, width) for panel in found]
     heights = [1.7 + extra for extra in above]
