@@ -113,7 +113,7 @@ def parts(table: PaperTable, runs: Sequence[Run]) -> list[tuple[Part, list[Place
         members = datasets[dataset]
         found = extractors([run for run in members if run.outcome in OVER])
         for place in (place for run in members for place in places(table, run)):
-            for protocol, extractor in _scored(place.run, found):
+            for protocol, extractor in scored_by(place.run, found):
                 keyed.setdefault((dataset, place.width, protocol, extractor), []).append(place)
     made = []
     for (dataset, width, protocol, extractor), placed in keyed.items():
@@ -144,8 +144,11 @@ def _lengths(table: PaperTable, placed: Sequence[Place]) -> list[int]:
     return sorted(once or rest)
 
 
-def _scored(run: Run, found: Sequence[Extractor]) -> list[tuple[str, Extractor]]:
-    """The protocols and extractors of the run's scores: those that it logs, and those that were added."""
+def scored_by(run: Run, found: Sequence[Extractor]) -> list[tuple[str, Extractor]]:
+    """The protocols and extractors of a run's scores: those that it logs, and those that were added.
+
+    None where it measured none; ``found`` are the extractors of all runs of its data set.
+    """
     own = [(own_protocol(run, extractor.name), extractor) for extractor in _extractors(run, found)]
     known = {(e.name, e.digest): e for e in found}
     later = [(protocol, known.get((e.name, e.digest), e)) for protocol, e in added(run)]
@@ -157,8 +160,9 @@ def _extractors(run: Run, found: Sequence[Extractor]) -> list[Extractor]:
     told = run.summary.get("extractors")
     known = {name.removeprefix(f"{names.FID}/") for name in run.names(f"{names.FID}/")}
     known |= set(told) if isinstance(told, Mapping) else set()
-    if not known:
-        kind = INCEPTION if _measured(run).get("fidelity") == "inception" else EMBEDDED
+    fidelity = _measured(run).get("fidelity")
+    if not known and fidelity != "none":
+        kind = INCEPTION if fidelity == "inception" else EMBEDDED
         known = {e.name for e in found if e.name.startswith(kind)} or {kind}
     own = [e for e in found if e.name in known and e.scored(run)]
     there = {e.name for e in own}

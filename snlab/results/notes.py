@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from snlab.metrics.protocols import PROTOCOLS
 from snlab.results.extractors import extractors
 from snlab.results.reading import DAMAGED
+from snlab.results.scores import own_protocol
 from snlab.tracking.run_folder import FINISHED, Run, Skipped
 
 VERSIONS = ("snlab", "torch")  # whose versions may change a result
@@ -92,4 +94,22 @@ def extractor_notes(runs: Iterable[Run]) -> list[str]:
         f"the weights of the feature extractor {name} differ between runs ({', '.join(found)}): "
         "their scores are kept apart, not pooled, and cannot be compared"
         for name, found in labels.items()
+    ]
+
+
+def protocol_notes(runs: Sequence[Run]) -> list[str]:
+    """One line for each protocol by which the runs scored themselves."""
+    by = dict.fromkeys(
+        (own_protocol(run, extractor.name), extractor.label)
+        for extractor in extractors(runs)
+        for run in runs
+        if extractor.scored(run)
+    )
+    labels: dict[str, list[str]] = {}
+    for protocol, label in by:
+        labels.setdefault(protocol, []).append(label)
+    return [
+        f"scores with features of {joined(found)}: protocol {name}: {PROTOCOLS[name].description}"
+        for name, found in labels.items()
+        if name in PROTOCOLS
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -13,17 +13,20 @@ from snlab.core.errors import UserError, nearest
 from snlab.core.registry import label
 from snlab.results.reading import collect, record
 from snlab.tracking.run_folder import Run
+from snlab.tracking.scores import read_scores
 
 if TYPE_CHECKING:
     import pandas
 
-Per = Literal["run", "metric", "step"]
+Per = Literal["run", "metric", "step", "score"]
 # What a row says of its run, as text; with them the seed, the generator step and the seconds that it took.
 TEXTS = ("run", "dataset", "network", "loss", "normalizer", "outcome", "reason", "identity")
 OF_RUN = (
     *("run", "dataset", "network", "loss", "normalizer", "seed", "outcome", "reason"),
     *(names.GENERATOR_STEP, "seconds", "identity"),
 )
+# What a row says of a score that was added.
+OF_SCORE = ("protocol", "extractor", "checkpoint", "weights", "metric", "value", "std", "draws")
 
 
 def frame(runs: Iterable[Run] | str | Path, per: Per = "metric") -> pandas.DataFrame:
@@ -37,7 +40,10 @@ def frame(runs: Iterable[Run] | str | Path, per: Per = "metric") -> pandas.DataF
         per: what has a row of its own.
             ``run``: the columns OF_RUN and one a metric, its last value;
             ``metric``: OF_RUN, ``metric`` and ``value``, the last one, logged at ``generator_step``;
-            ``step``: the same with every value that was logged.
+            ``step``: the same with every value that was logged;
+            ``score``: OF_RUN and OF_SCORE, for each score that ``snlab evaluate`` added to a run's folder:
+            of which checkpoint (whose update is ``generator_step``) by which protocol, the mean over draws of
+            latents, their standard deviation and how many. W&B has none of these.
 
     Texts are categorical, values float64 (NaN where one was not finite); lists (spectra) and words left out.
 
@@ -58,6 +64,12 @@ def frame(runs: Iterable[Run] | str | Path, per: Per = "metric") -> pandas.DataF
         for name in TEXTS:
             table[name] = _category([_text(value) for value in table[name]])
         return table
+    if per == "score":
+        scores = [row | score for run, row in zip(found, told, strict=True) for score in _scores(run)]
+        table = pandas.DataFrame(scores, columns=[*OF_RUN, *OF_SCORE])
+        for name in (*TEXTS, *OF_SCORE[: OF_SCORE.index("value")]):
+            table[name] = _category([_text(value) for value in table[name]])
+        return table.astype({"value": np.float64, "std": np.float64, "draws": np.int64})
     curves = [_curves(run, row, every=per == "step") for run, row in zip(found, told, strict=True)]
     metrics = [metric for of_run in curves for metric in of_run]
     lengths = [values.size for of_run in curves for _, values in of_run.values()]
@@ -75,6 +87,27 @@ def frame(runs: Iterable[Run] | str | Path, per: Per = "metric") -> pandas.DataF
     table["metric"] = _category(metrics).repeat(lengths)
     table["value"] = _joined([values for each in curves for _, values in each.values()], np.float64)
     return table
+
+
+def _scores(run: Run) -> Iterator[dict[str, Any]]:
+    """Every score that was added to a run's folder, but for entries that are none of ours."""
+    for entry in [] if run.on_wandb else read_scores(run.folder):
+        extractor, checkpoint = entry.get("extractor"), entry.get("checkpoint")
+        if not (isinstance(extractor, Mapping) and isinstance(checkpoint, Mapping)):
+            continue
+        deviations = entry.get("std")
+        for name, value in entry["scores"].items():
+            yield {
+                names.GENERATOR_STEP: entry.get(names.GENERATOR_STEP),
+                "protocol": entry.get("protocol"),
+                "extractor": extractor.get("name"),
+                "checkpoint": checkpoint.get("kept_as"),
+                "weights": entry.get("weights"),
+                "metric": name,
+                "value": value,
+                "std": deviations.get(name) if isinstance(deviations, Mapping) else None,
+                "draws": len(entry.get("draws", ())),
+            }
 
 
 def _curves(run: Run, told: dict[str, Any], every: bool) -> dict[str, tuple[np.ndarray, np.ndarray]]:

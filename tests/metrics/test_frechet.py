@@ -11,7 +11,8 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics
 
 from snlab.metrics.frechet import Moments, frechet_distance
 
-LARGE = [pytest.param(2048, n, marks=pytest.mark.slow) for n in (2500, 1024)]
+LARGE = [pytest.param(2048, n, marks=pytest.mark.slow) for n in (2500, 2048, 1024)]
+SIZES = [(64, 200), (64, 64), (64, 40), (512, 700), (512, 512), (512, 300), *LARGE]
 
 
 def features(d: int, n: int, seed: int, shift: float = 0.0) -> Tensor:
@@ -31,29 +32,30 @@ def by_torch_fidelity(real: Tensor, fake: Tensor) -> float:
 
 
 def by_scipy(real: Tensor, fake: Tensor) -> float:
+    """tr (C D)^½ is the sum of the singular values of A Bᵀ, where C = AᵀA and D = BᵀB: singular or not."""
     a, b = real.double().numpy(), fake.double().numpy()
-    C, D = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    root = scipy.linalg.sqrtm(C @ D)
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(C + D - 2 * root.real))
+    A, B = ((x - x.mean(0)) / (len(x) - 1) ** 0.5 for x in (a, b))
+    root = scipy.linalg.svdvals(A @ B.T).sum()
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + (A**2).sum() + (B**2).sum() - 2 * root)
 
 
-@pytest.mark.parametrize(("d", "n"), [(64, 200), (64, 64), (64, 40), (512, 700), (512, 512), *LARGE])
+@pytest.mark.parametrize(("d", "n"), SIZES)
 def test_it_is_torch_fidelitys(d, n):
     real, fake = features(d, n, 1), features(d, n, 2, shift=0.1)
     assert distance(real, fake) == pytest.approx(by_torch_fidelity(real, fake), rel=1e-6)
 
 
-@pytest.mark.parametrize(("d", "n"), [(64, 200), (64, 65), (512, 700)])
+@pytest.mark.parametrize(("d", "n"), SIZES)
 def test_it_is_scipys(d, n):
     real, fake = features(d, n, 1), features(d, n, 2, shift=0.1)
     assert distance(real, fake) == pytest.approx(by_scipy(real, fake), rel=1e-6)
 
 
-@pytest.mark.parametrize("n", [200, 64, 40, 2])
-def test_equal_data_are_at_no_distance(n):
-    x = features(64, n, 1)
-    assert abs(distance(x, x)) < 1e-9
-    assert abs(distance(x, x.flip(0))) < 1e-9
+@pytest.mark.parametrize(("d", "n"), [*SIZES, (64, 2)])
+def test_equal_data_are_at_no_distance(d, n):
+    x = features(d, n, 1)
+    assert abs(distance(x, x)) < 1e-3
+    assert abs(distance(x, x.flip(0))) < 1e-3
 
 
 @pytest.mark.parametrize("n", [200, 40])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import pytest
 
 from snlab.core.errors import UserError
 from snlab.results.tables import render
-from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, UNFINISHED
-from tests.results.table_runs import EMBEDDED, TWIN, as_paper, cell, last, tables, write
+from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, KILLED, UNFINISHED
+from tests.results.table_runs import EMBEDDED, TWIN, as_paper, cell, edit, last, tables, write
 
 # ---- numbers ---------------------------------------------------------------------------------------------
 
@@ -46,6 +47,61 @@ def test_all_settings_run_is_said_in_short(lab: Any) -> None:
     (table,) = tables(lab)
     assert cell(table, "spectral norm", "settings").text == "all 6"
     assert not any("of fewer settings than" in note for note in table.notes)
+
+
+def test_a_setting_without_a_result_is_not_among_those_run(lab: Any) -> None:
+    write(lab, "spectral_norm", "A", 30.0)
+    write(lab, "spectral_norm", "B", 30.0, outcome=DIVERGED, until=100)
+    write(lab, "spectral_norm", "E", 20.0, outcome=KILLED, until=100)
+    write(lab, "spectral_norm", "F", None)
+    write(lab, "weight_norm", "C", 20.0, outcome=UNFINISHED, until=100)
+    (table,) = tables(lab)
+    assert cell(table, "spectral norm", "settings").text == "A, B; E killed; F not scored"
+    assert cell(table, "weight norm", "settings").text == "C unfinished"
+    (note,) = [note for note in table.notes if note.startswith("the best of fewer settings")]
+    assert note.endswith(": standard CNN, spectral norm at A, B")
+
+
+def test_runs_that_were_to_measure_no_score_make_no_part_of_their_own(lab: Any) -> None:
+    for until in (200, 400):
+        folder = write(lab, "spectral_norm", "C", 30.0 if until == 200 else None, until=until)
+        if until == 400:
+            edit(folder, measure__fidelity="none")
+            change = json.loads((folder / "summary.json").read_text()) | {"extractors": {}}
+            (folder / "summary.json").write_text(json.dumps(change))
+    (table,) = tables(lab)
+    assert "200 generator updates" in table.title
+    assert "1 run of this data set is without a score: they were to measure none" in table.notes
+
+
+def test_runs_of_another_data_set_are_counted_below_a_table_that_has_none(lab: Any) -> None:
+    for normalizer in ("none", "spectral_norm"):
+        write(lab, normalizer, "C", 30.0)
+    (table,) = tables(lab, "mimicry2020/cifar10")
+    said = "of the 2 runs here none stands in a row of this table: data set fashion mnist (size=16)"
+    assert said in table.notes
+
+
+def test_the_deviation_of_one_model_is_over_the_parts_of_its_protocol(lab: Any) -> None:
+    """As the paper's own, where it has one model: 10 times 5,000 images."""
+    for method, seeds in (("spectral_norm", (0,)), ("weight_norm", (0, 1))):
+        for seed in seeds:
+            name = "inception-v3-compat"
+            folder = write(
+                lab, method, "B", 29.0, inception=7.4 + seed, seed=seed, dataset="cifar10", until=100_000,
+                extractor=name, network="standard_cnn",
+            )  # fmt: skip
+            lines = (as_paper(folder) / "metrics.jsonl").read_text().splitlines()
+            lines[-1] = json.dumps(json.loads(lines[-1]) | {f"inception_score_std/{name}": 0.083})
+            (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    (table,) = tables(lab)
+    assert cell(table, "spectral norm", "inception_score").full == "7.40 ± 0.08 (n=1)"
+    assert cell(table, "weight norm", "inception_score").full == "7.90 ± 0.71 (n=2)"
+    row = next(r for r in csv.DictReader(io.StringIO(render(table, "csv"))) if r["method"] == "spectral norm")
+    assert row["inception_score_std"] == ""  # of seeds, of which there is one
+    assert any(
+        note.startswith("the ± of an inception score with n=1 is over the parts") for note in table.notes
+    )
 
 
 def test_a_cell_never_run_says_so_and_is_never_0(lab: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,27 +13,9 @@ from snlab.results.reading import collect
 from snlab.results.scores import added, best_score, last_score
 from snlab.results.tables.table import NOTHING
 from snlab.tracking.run_folder import DIVERGED
-from snlab.tracking.scores import write_score
-from tests.results.table_runs import EMBEDDED, as_paper, cell, edit, tables, write
+from tests.results.table_runs import EMBEDDED, as_paper, cell, digest_of, edit, keep, tables, write
 
 INCEPTION = "inception-v3-compat"
-
-
-def digest_of(folder: Path, name: str) -> str:
-    return str(json.loads((folder / "summary.json").read_text())["extractors"][name])
-
-
-def keep(folder: Path, fid: float, kept_as: str = "best", **changed: Any) -> None:
-    """Add a score to a run, as ``snlab evaluate`` does."""
-    name, protocol = changed.pop("extractor", EMBEDDED), changed.pop("protocol", "embedded")
-    scores = {f"fid/{name}/{protocol}": fid, f"inception_score/{name}/{protocol}": 10 * fid}
-    told = {"name": name, "sha256": changed.pop("sha256", None) or digest_of(folder, name)}
-    entry = {
-        "protocol": protocol, "generator_step": 200, "weights": "raw", "extractor": told,
-        "checkpoint": {"file": f"checkpoints/{kept_as}.ckpt", "sha256": "0", "kept_as": kept_as},
-        "scores": scores, "draws": [{"latents": "other-1", "scores": scores}],
-    }  # fmt: skip
-    write_score(folder, entry | changed)
 
 
 def test_the_best_checkpoints_score_stands_beside_the_last_ones(lab: Any) -> None:

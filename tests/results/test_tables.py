@@ -99,6 +99,7 @@ def test_a_diverged_run_is_shown_not_averaged_and_never_best(demo: list[Run]) ->
     assert cell(digits, "none", "outcomes").text == "1 finished, 1 diverged"
     assert cell(digits, "none", "failures").text == "50"
     assert cell(digits, "none", FID).full == "90.0 (1/2 diverged)"
+    assert any("features of embedded-digits: protocol embedded: 2000 generated" in n for n in digits.notes)
     assert any("diverged run counts as the worst score" in note for note in digits.notes)
 
 

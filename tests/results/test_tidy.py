@@ -12,6 +12,7 @@ from snlab.core.errors import UserError
 from snlab.results import frame
 from snlab.results.reading import collect
 from snlab.results.tidy import OF_RUN
+from tests.results.table_runs import keep
 
 pandas = pytest.importorskip("pandas", reason="NOT TESTED: no pandas here (pip install 'snlab[pandas]')")
 
@@ -86,6 +87,22 @@ def test_one_row_a_run_has_a_column_a_metric(lab: Any, folders: list[Path]) -> N
     assert "note" not in data.columns
 
 
+def test_every_score_that_was_added_has_a_row(lab: Any, folders: list[Path]) -> None:
+    keep(folders[1], 4.0)
+    keep(folders[1], 5.0, "last", protocol="50k", extractor="inception-v3-compat", sha256="f" * 64, std={
+        "fid/inception-v3-compat/50k": 0.5, "inception_score/inception-v3-compat/50k": None,
+    })  # fmt: skip
+    data = frame(lab.root, per="score").set_index("metric")
+    assert len(data) == 4
+    assert set(data.run) == {folders[1].name}
+    best = data.loc["fid/embedded-digits/embedded"]
+    assert (best.value, best.checkpoint, best.weights, best.generator_step) == (4.0, "best", "raw", 200)
+    assert math.isnan(best["std"])
+    later = data.loc["fid/inception-v3-compat/50k"]
+    assert (later.value, later["std"], later.draws, later.checkpoint) == (5.0, 0.5, 1, "last")
+    assert (later.extractor, later.protocol) == ("inception-v3-compat", "50k")
+
+
 def test_statistics_over_seeds(lab: Any, folders: list[Path]) -> None:
     data = frame(lab.root)
     fid = data[data.metric == FID].groupby("normalizer").value.agg(["mean", "std", "count"])
@@ -94,7 +111,7 @@ def test_statistics_over_seeds(lab: Any, folders: list[Path]) -> None:
     assert fid["count"].to_dict() == {"none": 2, "spectral_norm": 1}
 
 
-@pytest.mark.parametrize("per", ["run", "metric", "step"])
+@pytest.mark.parametrize("per", ["run", "metric", "step", "score"])
 def test_of_runs_as_of_their_folder_and_of_none(per: Any, lab: Any, folders: list[Path]) -> None:
     pandas.testing.assert_frame_equal(frame(lab.root, per), frame(collect(lab.root).runs, per))
     assert frame([], per).empty

@@ -19,6 +19,7 @@ from snlab.results.notes import (
     extractor_notes,
     length_note,
     machine_note,
+    protocol_notes,
     skipped_note,
     version_note,
 )
@@ -172,7 +173,7 @@ def _named(value: Any) -> str:
 
 
 def _notes(runs: Sequence[Run], groups: Sequence[Group], skipped: Sequence[Skipped]) -> list[str]:
-    notes = []
+    notes = protocol_notes(runs)
     if any(len(g.finished) > 1 for g in groups):
         notes.append("mean ± standard deviation over the seeds that finished; σ is pooled over them")
     notes += _single(groups)

@@ -27,9 +27,9 @@ from snlab.results.notes import skipped_note
 from snlab.results.papers import METRICS, PaperRow, PaperTable, Score, paper_table
 from snlab.results.spelling import plain
 from snlab.results.spread import Spread
-from snlab.results.tables.paper_notes import about, meaning, outside
+from snlab.results.tables.paper_notes import about, meaning, nowhere, outside
 from snlab.results.tables.table import NOT_RUN, NOTHING, Cell, Column, Table, rounded
-from snlab.results.tables.trials import Candidate, best_of, candidates, counted, diverged_at, told
+from snlab.results.tables.trials import Candidate, best_of, by_result, candidates, counted, diverged_at, told
 from snlab.tracking.run_folder import DIVERGED, Run, Skipped
 
 RUNS = "runs"
@@ -87,8 +87,14 @@ class _Made:
         """The data set of the paper's scores."""
         return looks.label(plain(self.paper.datasets[self.column]))
 
+    @property
+    def metrics(self) -> list[str]:
+        """The paper's scores that the protocol has; of one that is unknown, all are taken to be had."""
+        protocol = PROTOCOLS.get(self.part.protocol)
+        return [name for name in self.paper.metrics if protocol is None or name in protocol.metrics]
+
     def table(self) -> Table:
-        metrics = [name for name in self.paper.metrics if self.has(name)]
+        metrics = self.metrics
         tried_by_row = [
             candidates(self.paper, self.part, self.placed, index) for index in range(len(self.paper.rows))
         ]
@@ -115,8 +121,8 @@ class _Made:
         notes = [
             *meaning(self.paper, self.part, self.theirs if not self.comparable else None, metrics, with_best),
             *self.paper.notes,
-            *about(used),
-            *outside(self.paper, self.part, self.runs),
+            *about(used, metrics, self.part),
+            *(outside(self.paper, self.part, self.runs) if self.placed else nowhere(self.runs)),
             *skipped_note(self.skipped),
         ]
         # A printed page has no room for the settings that were run: where they are not all, a note has them.
@@ -131,11 +137,6 @@ class _Made:
             f"{part.generator_updates} generator updates, protocol {part.protocol}, "
             f"features of {part.extractor.label}"
         )
-
-    def has(self, metric: str) -> bool:
-        """Whether the protocol has a score; of one that is unknown, all are taken to be had."""
-        protocol = PROTOCOLS.get(self.part.protocol)
-        return protocol is None or metric in protocol.metrics
 
     # ---- cells
 
@@ -182,6 +183,9 @@ class _Made:
             return Cell(told(tried))
         spread = best.last(metric, self.part)
         text, std = _rounded(metric, spread)
+        if metric == names.INCEPTION_SCORE and spread.n == 1:
+            parts = best.last(names.INCEPTION_SCORE_STD, self.part)
+            text, std = _rounded(metric, replace(spread, std=parts.mean))
         diverged, whole = len(best.group.of(DIVERGED)), len(best.group.runs)
         remarks = [f"n={spread.n}", *([f"{diverged}/{whole} diverged"] if diverged else [])]
         return Cell(text, std, ", ".join(remarks), spread)
@@ -206,11 +210,12 @@ class _Made:
             return [Cell(NOTHING)] * 3
         if not tried:
             return [Cell(NOT_RUN), Cell(NOTHING), Cell(NOT_RUN)]
-        run = list(dict.fromkeys(c.setting for c in tried))
+        run, others = by_result(tried, self.metrics, self.part)
         every = len(run) == len(row.wanted.settings) > 1
+        without = [f"{name} {outcome}" for name, outcome in others.items()]
         diverged = [diverged_at(c) for c in tried if c.group.of(DIVERGED)]
         return [
-            Cell(f"all {len(run)}" if every else ", ".join(run)),
+            Cell(f"all {len(run)}" if every else "; ".join(filter(None, [", ".join(run), *without]))),
             Cell(", ".join(diverged) or NOTHING),
             Cell(counted(run for c in tried for run in c.group.runs)),
         ]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from snlab.core import names
 from snlab.metrics.protocols import PROTOCOLS
 from snlab.results import looks
+from snlab.results.extractors import extractors
 from snlab.results.groups import differences
-from snlab.results.matching import INCEPTION, Part, places
+from snlab.results.matching import INCEPTION, Part, places, scored_by
 from snlab.results.notes import damage_note, listed, version_note, wandb_note
 from snlab.results.papers import METRICS, PaperRow, PaperTable
 from snlab.results.reading import DAMAGED
 from snlab.results.spelling import plain
-from snlab.results.tables.trials import Candidate
-from snlab.tracking.run_folder import DIVERGED, FINISHED, Run
+from snlab.results.tables.trials import Candidate, by_result
+from snlab.tracking.run_folder import DIVERGED, FINISHED, OVER, Run
 
 
 def meaning(
@@ -32,6 +34,11 @@ def meaning(
     notes.append(
         "ours: mean ± standard deviation over the n seeds that finished, each at its last checkpoint"
     )
+    if names.INCEPTION_SCORE_STD in (protocol.metrics if protocol else ()):
+        notes.append(
+            "the ± of an inception score with n=1 is over the parts in which the protocol scores it, as "
+            "the paper's is where it has one model"
+        )
     if with_best:
         notes.append(
             "best checkpoint: of the same runs the one of the lowest Fréchet distance measured in training, "
@@ -54,7 +61,9 @@ def meaning(
     return notes
 
 
-def about(rows: Sequence[tuple[PaperRow, Sequence[Candidate]]]) -> list[str]:
+def about(
+    rows: Sequence[tuple[PaperRow, Sequence[Candidate]]], metrics: Sequence[str], part: Part
+) -> list[str]:
     """What of the runs that stand in rows is not in the scores, and what sets them apart."""
     tried = [candidate for _, candidates in rows for candidate in candidates]
     runs = [run for candidate in tried for run in candidate.group.runs]
@@ -66,27 +75,50 @@ def about(rows: Sequence[tuple[PaperRow, Sequence[Candidate]]]) -> list[str]:
         notes.append(f"{len(out)} left out of the scores: {ends}")
     if repeats := sum(candidate.group.repeats for candidate in tried):
         notes.append(f"{repeats} left out: the same trial with the same seed is in another folder")
-    notes += _fewer(rows)
+    notes += _fewer(rows, metrics, part)
     notes += [text for row, candidates in rows for text in _several(row, candidates)]
     return [*notes, *damage_note(runs), *version_note(runs), *wandb_note(runs)]
 
 
 def outside(table: PaperTable, part: Part, runs: Sequence[Run]) -> list[str]:
-    """One line that counts the runs of this data set that stand in no row of any part."""
+    """One line for what keeps runs of this data set from all rows of all parts, and counts them."""
     own = [run for run in runs if plain(run.dataset) == part.dataset]
-    lost = [run for run in own if not any(True for _ in places(table, run))]
-    if not lost:
+    found = extractors([run for run in own if run.outcome in OVER])
+    lost, unscored = [], []
+    for run in own:
+        if not any(True for _ in places(table, run)):
+            lost.append(run)
+        elif not scored_by(run, found):
+            unscored.append(run)
+    notes = []
+    if lost:
+        said = listed(list(dict.fromkeys(looks.label(run.normalizer) for run in lost)))
+        notes.append(f"{_these(lost)} of no row's method, network and setting: {said}")
+    if unscored:
+        notes.append(f"{_these(unscored)} without a score: they were to measure none")
+    return notes
+
+
+def nowhere(runs: Sequence[Run]) -> list[str]:
+    """One line for runs of which none stands in any part."""
+    if not runs:
         return []
-    said = listed(list(dict.fromkeys(looks.label(run.normalizer) for run in lost)))
-    count = "1 run of this data set is" if len(lost) == 1 else f"{len(lost)} runs of this data set are"
-    return [f"{count} of no row's method, network and setting: {said}"]
+    datasets = listed(list(dict.fromkeys(looks.label(plain(run.dataset)) for run in runs)))
+    count = "the one run here stands" if len(runs) == 1 else f"of the {len(runs)} runs here none stands"
+    return [f"{count} in a row of this table: data set {datasets}"]
 
 
-def _fewer(rows: Sequence[tuple[PaperRow, Sequence[Candidate]]]) -> list[str]:
+def _these(runs: Sequence[Run]) -> str:
+    return "1 run of this data set is" if len(runs) == 1 else f"{len(runs)} runs of this data set are"
+
+
+def _fewer(
+    rows: Sequence[tuple[PaperRow, Sequence[Candidate]]], metrics: Sequence[str], part: Part
+) -> list[str]:
     """One line where a row's best is of fewer settings than the paper's."""
     short = []
     for row, tried in rows:
-        run = list(dict.fromkeys(candidate.setting for candidate in tried))
+        run, _ = by_result(tried, metrics, part)
         if row.wanted and 0 < len(run) < len(row.wanted.settings):
             short.append(f"{', '.join(filter(None, (row.section, row.method)))} at {', '.join(run)}")
     return [f"the best of fewer settings than the paper's: {listed(short)}"] if short else []

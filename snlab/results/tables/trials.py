@@ -36,6 +36,10 @@ class Candidate:
             best_score(run, metric, part.protocol, part.extractor) for run in self.group.finished
         )
 
+    def has_result(self, metrics: Iterable[str], part: Part) -> bool:
+        """Whether it has any of these scores, or the worst: a diverged run."""
+        return bool(self.group.of(DIVERGED)) or any(self.last(metric, part).n for metric in metrics)
+
 
 def candidates(table: PaperTable, part: Part, placed: Sequence[Place], row: int) -> list[Candidate]:
     """The trials of a row, in the order of its settings. Runs that differ in more than the seed are two."""
@@ -70,6 +74,18 @@ def told(tried: Sequence[Candidate]) -> str:
     if FINISHED in outcomes:
         return NOT_SCORED
     return ALL_DIVERGED if DIVERGED in outcomes else ", ".join(outcomes)
+
+
+def by_result(
+    tried: Sequence[Candidate], metrics: Sequence[str], part: Part
+) -> tuple[list[str], dict[str, str]]:
+    """The settings that gave a result, and of the others what became of their runs."""
+    names = dict.fromkeys(candidate.setting for candidate in tried)
+    given = {c.setting for c in tried if c.has_result(metrics, part)}
+    return (
+        [name for name in names if name in given],
+        {name: told([c for c in tried if c.setting == name]) for name in names if name not in given},
+    )
 
 
 def diverged_at(candidate: Candidate) -> str:
