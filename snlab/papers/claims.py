@@ -160,8 +160,31 @@ def sigma(runs: Sequence[Run]) -> list[str]:
             table(header, rows),
             f"From update {start:,.0f} on σ is to stay within 1 ± {BOUND:g}: "
             + ("that of every layer does." if not out else f"{joined(out)} strays further."),
+            *_gaps(panel.runs, out, start),
         ]
     return found
+
+
+def _gaps(runs: Sequence[Run], layers: Sequence[str], start: float) -> list[str]:
+    """How slowly one power iteration follows the first direction of these layers: by the ratio σ₂²/σ₁²."""
+    said = []
+    for layer in layers:
+        series = [run.series(f"{names.SPECTRUM}/{layer}") for run in runs]
+        ratios = [
+            sorted(values, reverse=True)[1]
+            for steps, curves in series
+            for step, values in zip(steps, curves, strict=True)
+            if step >= start and isinstance(values, list) and len(values) > 1
+        ]
+        if ratios:
+            said.append(f"{float(np.median(ratios)):.2f} in {layer}")
+    if not said:
+        return []
+    return [
+        "The normalized weight is W / σ̂, so σ above 1 is what the estimate σ̂ misses. One power iteration leaves "
+        "a share σ₂²/σ₁² of what it lacks of the first direction, and the next update turns that direction on: "
+        f"in the median this share is {joined(said)}."
+    ]
 
 
 def times(runs: Sequence[Run]) -> list[str]:

@@ -87,19 +87,21 @@ def test_how_far_sigma_is_from_one_after_the_warm_up(lab: Any) -> None:
         return lambda n, seed, step, p: {
             "sigma/exact/conv1": 1.3 if p < 0.2 else 1.05,
             "sigma/exact/conv2": 1.02 if p < 1 else late, "sigma/exact/dense": 1.0,
+            "spectrum/conv2": [1.0, 0.5 if p < 0.2 else 0.93, 0.1],
         }  # fmt: skip
 
-    folder = write(lab, "spectral_norm", "C", metrics=sigmas(0.95))
+    write(lab, "spectral_norm", "C", metrics=sigmas(0.95))
     text = said("figure9", lab)
     assert "| conv1 | 1.300 | 1.050 to 1.050 | 100.0% |" in text
     assert "| conv2 | 1.020 | 0.950 to 1.020 | 100.0% |" in text
     assert "From update 40 on σ is to stay within 1 ± 0.1: that of every layer does." in text
     assert "| dense | 1.000 | 1.000 to 1.000 | 100.0% |" in text
-    assert folder.exists()
+    assert "this share" not in text
     write(lab, "spectral_norm", "C", 1, metrics=sigmas(1.2))
     text = said("figure9", lab)
     assert "0.950 to 1.200" in text
     assert "within 1 ± 0.1: conv2 strays further." in text
+    assert "in the median this share is 0.93 in conv2." in text
 
 
 def test_where_a_score_is_best_and_how_much_less_it_is_at_the_end(lab: Any) -> None:
