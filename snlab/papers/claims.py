@@ -181,8 +181,8 @@ def _gaps(runs: Sequence[Run], layers: Sequence[str], start: float) -> list[str]
     if not said:
         return []
     return [
-        "The normalized weight is W / σ̂, so σ above 1 is what the estimate σ̂ misses. One power iteration leaves "
-        "a share σ₂²/σ₁² of what it lacks of the first direction, and the next update turns that direction on: "
+        "The normalized weight is W / σ̂, so σ above 1 is what the estimate σ̂ misses. One power iteration "
+        "leaves a share σ₂²/σ₁² of what it lacks of the first direction, and the next update turns it on: "
         f"in the median this share is {joined(said)}."
     ]
 
