@@ -5,7 +5,7 @@ A score's source is its table and its row; a row says which runs are the same ex
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -173,7 +173,7 @@ def paper_table(name: str) -> PaperTable:
     first = name.partition("/")[0]
     tables = {f"{first}/{table}": found for table, found in paper(first).tables.items()}
     if name not in tables:
-        raise UserError(f"unknown table {name!r}; {nearest(name, tables)}")
+        raise UserError(f"unknown table {name!r}; {known_of(name, tables)}")
     return tables[name]
 
 
@@ -182,11 +182,23 @@ def table_names() -> list[str]:
     return [f"{name}/{table}" for name in papers() for table in paper(name).tables]
 
 
+def known_of(name: str, known: Iterable[str]) -> str:
+    """The hint that ends an "unknown name" line: what that paper has, else the nearest name.
+
+    >>> known_of("a2020/table9", ["a2020/table7", "a2020/table8", "b/table1"]), known_of("c", ["b/table1"])
+    ('a2020 has table7, table8', 'known: b/table1')
+    """
+    known = [*known]
+    owner = f"{name.partition('/')[0]}/"
+    theirs = [each.removeprefix(owner) for each in known if each.startswith(owner)]
+    return f"{owner[:-1]} has {', '.join(theirs)}" if theirs else nearest(name, known)
+
+
 def paper_item(name: str) -> Item:
     """The item of the name PAPER/ITEM; UserError for an unknown one."""
     items = {item.name: item for each in papers() for item in paper(each).items.values()}
     if name not in items:
-        raise UserError(f"unknown table or figure {name!r}; {nearest(name, items)}")
+        raise UserError(f"unknown table or figure {name!r}; {known_of(name, items)}")
     return items[name]
 
 

@@ -210,8 +210,8 @@ def test_a_file_that_is_no_paper(text: str, tmp_path: Path):
     ("name", "said"),
     [
         ("miyato208/table2", "did you mean 'miyato2018'?"),
-        ("miyato2018/table3", "unknown table 'miyato2018/table3'; did you mean 'miyato2018/table"),
-        ("miyato2018", "unknown table 'miyato2018'; did you mean 'miyato2018/table"),
+        ("miyato2018/table3", "unknown table 'miyato2018/table3'; miyato2018 has table2, table7, table8"),
+        ("miyato2018", "unknown table 'miyato2018'; miyato2018 has table2, table7, table8"),
     ],
 )
 def test_an_unknown_paper_or_table(name: str, said: str):

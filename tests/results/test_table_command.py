@@ -91,7 +91,7 @@ def test_every_table_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["miyato2018/table3"], "did you mean 'miyato2018/table"),
+        (["miyato2018/table3"], "miyato2018 has table2, table7, table8"),
         (["miyato218/table2"], "did you mean 'miyato2018/table2'?"),
         (["normalizers", "--columns", "fidd"], "no column 'fidd'; did you mean 'fid'?"),
         (["normalizers", "--columns", "seeds,"], "no column ''"),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snlab.core.errors import UserError, nearest
+from snlab.core.errors import UserError
 from snlab.results.figures.fidelity import fidelity
 from snlab.results.figures.miyato2018 import PAPER
 from snlab.results.figures.printed import inches
@@ -24,6 +24,7 @@ from snlab.results.figures.spectrum import spectrum
 from snlab.results.figures.study import OF_STUDIES
 from snlab.results.figures.style import style
 from snlab.results.output import write
+from snlab.results.papers import known_of
 from snlab.results.studies import STUDIES
 from snlab.tracking.run_folder import Run
 
@@ -78,7 +79,7 @@ def picture(
     """One figure as the bytes of a png, pdf or svg file; by default at 300 dpi."""
     general = {**FIGURES, **OF_STUDIES}
     if name not in general and name not in PAPER:
-        raise UserError(f"unknown figure {name!r}; {nearest(name, [*general, *PAPER])}")
+        raise UserError(f"unknown figure {name!r}; {known_of(name, [*general, *PAPER])}")
     if name in OF_FOLDERS and all(run.on_wandb for run in runs):
         raise UserError(
             f"of runs on W&B there are no {OF_FOLDERS[name]} to draw: these are in the run folders alone"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from snlab.core.errors import UserError, nearest
+from snlab.core.errors import UserError
 from snlab.results.matching import of_dataset
-from snlab.results.papers import paper_table, table_names
+from snlab.results.papers import known_of, paper_table, table_names
 from snlab.results.studies import STUDIES
 from snlab.results.tables.formats import FORMATS, check_format, render
 from snlab.results.tables.normalizers import normalizers
@@ -37,5 +37,5 @@ def make(
     if name in table_names():
         return paper_tables(name, runs, skipped, dataset)
     if name not in TABLES:
-        raise UserError(f"unknown table {name!r}; {nearest(name, described())}")
+        raise UserError(f"unknown table {name!r}; {known_of(name, described())}")
     return TABLES[name](runs if dataset is None else of_dataset(runs, dataset), skipped)
