@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from snlab.core.distributed import (
     shard,
     world_size,
 )
+from tests.forked import Command
 
 SCRIPT = Path(__file__).with_name("distributed_processes.py")
 PROCESSES = 3
@@ -28,9 +27,12 @@ SIZES = (3, 2, 2)
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     folder = tmp_path_factory.mktemp("shares")
-    commands = [[sys.executable, SCRIPT, folder, str(rank), str(PROCESSES)] for rank in range(PROCESSES)]
-    running = [subprocess.Popen(command) for command in commands]
-    assert [process.wait(timeout=120) for process in running] == [0] * PROCESSES
+    script = SCRIPT.read_text(encoding="utf-8")
+    running = [
+        Command(folder, str(rank), str(PROCESSES), script=script, log=folder / f"log-{rank}")
+        for rank in range(PROCESSES)
+    ]
+    assert [process.wait() for process in running] == [0] * PROCESSES, running[0].err
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
 
 

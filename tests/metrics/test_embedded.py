@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +15,7 @@ from snlab.metrics import classifier, embedded
 from snlab.metrics.classifier import RECIPE, Classifier, accuracy, train_classifier
 from snlab.metrics.embedded import cache_folder, embedded_extractor
 from snlab.metrics.extractors import Extractor
+from tests.forked import Command
 
 pytestmark = pytest.mark.slow
 
@@ -189,26 +189,14 @@ print(found.digest)
 
 
 def test_of_two_processes_one_trains_and_the_other_waits(tmp_path: Path) -> None:
-    """Takes some 8 s: two interpreters import torch-fidelity, then both want the extractor at once."""
-    ready = [str(tmp_path / "ready-0"), str(tmp_path / "ready-1")]
+    ready = [tmp_path / "ready-0", tmp_path / "ready-1"]
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", TRAIN_SLOWLY, str(tmp_path / "cache"), *order],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
-        for order in (ready, ready[::-1])
+        Command(tmp_path / "cache", *order, script=TRAIN_SLOWLY, log=tmp_path / f"log-{i}")
+        for i, order in enumerate((ready, ready[::-1]))
     ]
-    try:
-        results = [process.communicate(timeout=120) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], results
-    assert results[0][0] == results[1][0] != ""
-    assert sum(err.count("trained embedded-digits") for _, err in results) == 1
+    assert [process.wait() for process in processes] == [0, 0], [process.err for process in processes]
+    assert processes[0].out == processes[1].out != ""
+    assert sum(process.err.count("trained embedded-digits") for process in processes) == 1
 
 
 # ---- behaviour ------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,8 @@ import yaml
 
 from snlab.cli import main
 from snlab.tracking.run_folder import Run
+from tests.forked import Command
+from tests.sweeps.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +59,16 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
+def snlab(folder: Path, *words: str, path: Path | None = None) -> Command:
+    """``snlab WORDS``, started in ``folder``, which the installed command does not put on its path either."""
+    return Command(*words, log=folder / "said", cwd=folder, path=path)
+
+
+def printed(command: Command) -> str:
+    assert command.wait() == 0, command.out + command.err
+    return command.out
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
     """A folder that pip has installed the package into, from a copy, with nothing from anywhere else."""
@@ -90,12 +101,12 @@ def runs_in(folder: Path) -> list[Run]:
 
 
 def test_installed_it_is_listed_sweeps_and_stands_in_the_table(installed, tmp_path, capsys):
-    lines = said(python(tmp_path, "-m", "snlab", "list", "normalizers", path=installed)).splitlines()
+    lines = printed(snlab(tmp_path, "list", "normalizers", path=installed)).splitlines()
     penalties = lines.index("penalties: added to the discriminator's loss")
     assert "  small_logits(weight=0.1): The mean square of the logits of real samples." in lines[penalties:]
     losses = {"model.loss": {"values": ["hinge", "soft_hinge(margin=2)"]}}
     sweep_file(tmp_path, losses, *(f"--{key}={value}" for key, value in NAMES.items() if key != "model.loss"))
-    said(python(tmp_path, "-m", "snlab", "sweep", "mine.yaml", "--workers", "2", path=installed))
+    printed(snlab(tmp_path, "sweep", "mine.yaml", "--workers", "2", path=installed))
     found = runs_in(tmp_path / "runs/mine")
     assert {run.config["model"]["loss"] for run in found} == set(losses["model.loss"]["values"])
     assert all(run.outcome == "finished" for run in found)
@@ -114,29 +125,16 @@ def test_installed_its_own_tests_pass(installed, tmp_path):
 def test_a_run_of_it_that_was_stopped_goes_on(installed, tmp_path):
     long = ("--generator_steps=300", "--checkpoint_every=10", "--resume")
     named = (f"--{key}={value}" for key, value in NAMES.items())
-    command = ["-m", "snlab", "fit", *SHORT, *long, *named]
-    log = tmp_path / "log"
-    with log.open("w", encoding="utf-8") as file:
-        first = subprocess.Popen(
-            [sys.executable, "-P", *command],
-            cwd=tmp_path,
-            env=environment(installed),
-            stdout=file,
-            stderr=file,
-        )
-        deadline = time.monotonic() + 200
-        while not list(tmp_path.glob("runs/*/checkpoints/*")):
-            assert first.poll() is None, log.read_text(encoding="utf-8")
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        first.send_signal(signal.SIGTERM)
-        assert first.wait(100) == 75
+    command = ["fit", *SHORT, *long, *named]
+    first = snlab(tmp_path, *command, path=installed)
+    wait_for(lambda: list(tmp_path.glob("runs/*/checkpoints/*")))
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(100) == 75, first.out + first.err
     (run,) = runs_in(tmp_path / "runs")
     assert run.outcome == "killed"
     stopped_at = run.summary["generator_step"]
     assert 0 < stopped_at < 300
-    again = python(tmp_path, *command, path=installed)
-    assert "finished at generator step 300" in said(again)
+    assert "finished at generator step 300" in printed(snlab(tmp_path, *command, path=installed))
     (run,) = runs_in(tmp_path / "runs")
     assert run.outcome == "finished"
 
@@ -149,8 +147,7 @@ def test_with_nothing_installed_import_and_class_path_do_the_same(tmp_path, caps
         group, option = key.split(".")
         named[group][option] = value
     sweep_file(tmp_path, {"config": {"values": [named, CLASSES]}})
-    sweep = ("-m", "snlab", "sweep", "mine.yaml")
-    said(python(tmp_path, *sweep, "--workers", "2", "--import", "own_gan"))
+    printed(snlab(tmp_path, "sweep", "mine.yaml", "--workers", "2", "--import", "own_gan"))
     by_class, by_name = sorted(runs_in(tmp_path / "runs/mine"), key=lambda run: isinstance(run.dataset, str))
     assert {run.outcome for run in (by_class, by_name)} == {"finished"}
     names = {run.normalizer for run in (by_class, by_name)}
@@ -166,5 +163,5 @@ def test_with_nothing_installed_import_and_class_path_do_the_same(tmp_path, caps
         "small logits",
     ):
         assert words in table, table
-    lines = said(python(tmp_path, "-m", "snlab", "list", "losses", "--import", "own_gan"))
+    lines = printed(snlab(tmp_path, "list", "losses", "--import", "own_gan"))
     assert "soft_hinge(margin=1.0): The hinge loss with its corner rounded." in lines
