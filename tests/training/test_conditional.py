@@ -59,12 +59,12 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(fit, tmp_path, monkeypatch, kind
 def test_every_kind_trains_and_is_measured(fit, kind, dataset):
     """What the run is said to log is there, and the classifier's own weight is none of the logits'."""
     words = ["--data.dataset", dataset, *network(kind), "--model.loss", "hinge"]
-    words += ["--generator_steps", "20", "--measure.every", "10", "--measure.fidelity", "none"]
+    words += ["--generator_steps", "10", "--measure.every", "5", "--measure.fidelity", "none"]
     words += ["--measure.probe_size", "32"]
     run: Run = fit(*words, network=False)
     assert run.outcome == "finished"
     assert set(run.names()) == _logged(words, {})
-    last = run.rows[20]
+    last = run.rows[10]
     assert not [name for name, value in last.items() if value is None and not name.startswith("ratio/")]
     assert last["lipschitz/gradient_max"] <= last["lipschitz/product"]
     assert "sigma/conv/classifier" not in last

@@ -27,11 +27,11 @@ RUNS += [(dataset, name) for dataset in ("digits", "mixture(kind=ring)") for nam
 def test_every_normalizer_trains_on_every_data_set(fit, dataset, normalizer):
     run = fit(
         *("--data.dataset", dataset, "--model.network", DATA[dataset], "--model.normalizer", normalizer),
-        *("--generator_steps", "20", "--measure.every", "20", "--measure.fidelity", "none"),
+        *("--generator_steps", "10", "--measure.every", "10", "--measure.fidelity", "none"),
     )
     assert run.outcome == "finished"
     assert run.dataset == dataset
-    missing = [name for name, value in run.rows[20].items() if value is None]
+    missing = [name for name, value in run.rows[10].items() if value is None]
     assert not [name for name in missing if not name.startswith(("ratio/", "modes/kl"))]
 
 

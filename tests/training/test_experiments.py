@@ -47,10 +47,10 @@ def test_every_experiment_builds(name):
 def test_every_architecture_trains(fit, dataset, network):
     run = fit(
         *("--data.dataset", dataset, "--model.network", network, "--model.loss", "hinge"),
-        *("--generator_steps", "20", "--measure.every", "20", "--measure.fidelity", "none"),
+        *("--generator_steps", "10", "--measure.every", "10", "--measure.fidelity", "none"),
     )
     assert run.outcome == "finished"
-    last = run.rows[20]
+    last = run.rows[10]
     assert not [name for name, value in last.items() if value is None and not name.startswith("ratio/")]
     assert last["lipschitz/gradient_max"] <= last["lipschitz/product"]
 
