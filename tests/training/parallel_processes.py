@@ -7,6 +7,7 @@ with ``under LOSS`` or ``, mapped`` (to memory) behind it; Lightning runs it aga
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,19 +79,27 @@ def batch_norm(shape: tuple[int, ...], layer: nn.Module) -> dict[str, Tensor]:
     return {"y": y.detach(), "first": first.detach(), "second": second, "after": layer(own).detach()}
 
 
-if __name__ == "__main__":
-    folder, devices = Path(sys.argv[1]), int(sys.argv[2])
+def write_results(folder: Path, devices: int, cases: Sequence[str]) -> None:
+    """What this process makes of each case, into ``folder``: CASE-RANK.pt, and layers-RANK.pt."""
+    before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)  # so that rounding is what it is, and not what Adam makes of it
-    for case in sys.argv[3:]:
-        gan = trained(case, devices)
-        rank = gan.trainer.global_rank
-        own = gan.loss_totals.clone()
-        state = {**gan.state_dict(), **gan.normalizer.state_dict()}
-        result = {"state": state, "own_totals": own, "losses": gan.mean_losses()}
-        torch.save(result, folder / f"{case}-{rank}.pt")
-    layers = {
-        "images": batch_norm((6, 4, 3, 5), nn.BatchNorm2d(4)),
-        "vectors": batch_norm((6, 4), nn.BatchNorm1d(4, affine=False, momentum=None)),
-    }
-    torch.save(layers, folder / f"layers-{rank}.pt")
+    try:
+        for case in cases:
+            gan = trained(case, devices)
+            rank = gan.trainer.global_rank
+            own = gan.loss_totals.clone()
+            state = {**gan.state_dict(), **gan.normalizer.state_dict()}
+            result = {"state": state, "own_totals": own, "losses": gan.mean_losses()}
+            torch.save(result, folder / f"{case}-{rank}.pt")
+        layers = {
+            "images": batch_norm((6, 4, 3, 5), nn.BatchNorm2d(4)),
+            "vectors": batch_norm((6, 4), nn.BatchNorm1d(4, affine=False, momentum=None)),
+        }
+        torch.save(layers, folder / f"layers-{rank}.pt")
+    finally:
+        torch.set_default_dtype(before)
+
+
+if __name__ == "__main__":
+    write_results(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
     leave_process_group()

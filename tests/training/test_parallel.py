@@ -19,6 +19,8 @@ from snlab.scoring.arguments import Options
 from snlab.scoring.evaluate import evaluate
 from snlab.tracking.run_folder import Run
 from tests.comparing import assert_same, rows
+from tests.forked import Command
+from tests.training.parallel_processes import write_results
 from tests.variants import ALL
 
 pytestmark = pytest.mark.slow
@@ -33,40 +35,37 @@ RELATIVISTIC = "spectral_norm under relativistic_average"
 MAPPED = f"{RELATIVISTIC}, mapped"
 CASES = [*ALL, *LABELLED, RELATIVISTIC, MAPPED]
 FIT = [
-    *("-m", "snlab", "fit", "--model.network", "standard_cnn(width=0.125)", "--model.batch_size", "16"),
+    *("fit", "--model.network", "standard_cnn(width=0.125)", "--model.batch_size", "16"),
     *("--generator_steps", "2", "--measure.every", "1", "--measure.fidelity_every", "1"),
     *("--measure.probe_size", "32", "--wandb.mode", "offline", "--trainer.accelerator", "cpu"),
 ]
 TWO = ("--trainer.devices", "2")
-TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node", "2")
-
-
-def run(
-    *arguments: str | Path, environment: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment)
+TORCHRUN = "import runpy; runpy.run_module('torch.distributed.run', run_name='__main__', alter_sys=True)"
 
 
 # ---- the update -----------------------------------------------------------------------------------------
 
 
 def results_of(folder: Path, devices: int) -> list[dict[str, Any]]:
-    """What each process of the script wrote, by file."""
-    done = run(SCRIPT, folder, str(devices), *CASES)
-    assert done.returncode == 0, done.stderr
+    """What each process wrote, by file."""
     names = (*CASES, "layers")
     return [{name: torch.load(folder / f"{name}-{rank}.pt") for name in names} for rank in range(devices)]
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return results_of(tmp_path_factory.mktemp("alone"), 1)[0]
+    folder = tmp_path_factory.mktemp("alone")
+    write_results(folder, 1, CASES)
+    return results_of(folder, 1)[0]
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return results_of(tmp_path_factory.mktemp("pair"), 2)
+    folder = tmp_path_factory.mktemp("pair")
+    command = [sys.executable, SCRIPT, folder, "2", *CASES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return results_of(folder, 2)
 
 
 def tensors(state: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -130,22 +129,35 @@ def test_batch_norm_is_that_of_the_whole_batch(kind, shape, layer, alone, pair):
 # ---- the run --------------------------------------------------------------------------------------------
 
 
-def fitted(folder: Path, *arguments: str) -> Run:
-    done = run(*arguments, "--runs", folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("finished at generator step 2") == 1, done.stdout
+def fitted(folder: Path, *more: str) -> Run:
+    """``snlab fit``, over, with its run in folder/runs."""
+    done = Command(*FIT, *more, "--runs", folder / "runs", log=folder / "log")
+    assert done.wait() == 0, done.out + done.err
+    assert done.out.count("finished at generator step 2") == 1, done.out
+    return run_in(folder / "runs")
+
+
+def torchrun(folder: Path, *more: str) -> Command:
+    """``torchrun``, as it starts ``snlab fit`` in two processes, over."""
+    words = ("--nproc-per-node", "2", "-m", "snlab", *FIT, *more, "--runs", folder / "runs")
+    done = Command(*words, script=TORCHRUN, log=folder / "log")
+    done.wait()
+    return done
+
+
+def run_in(folder: Path) -> Run:
     (path,) = folder.iterdir()
     return Run.read(path)
 
 
 @pytest.fixture(scope="module")
 def run_alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return fitted(tmp_path_factory.mktemp("run_alone"), *FIT)
+    return fitted(tmp_path_factory.mktemp("run_alone"))
 
 
 @pytest.fixture(scope="module")
 def run_of_two(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return fitted(tmp_path_factory.mktemp("run_of_two"), *FIT, *TWO, "--keep_best", "true")
+    return fitted(tmp_path_factory.mktemp("run_of_two"), *TWO, "--keep_best", "true")
 
 
 def test_measurements_are_those_of_one_process(run_alone, run_of_two):
@@ -189,12 +201,16 @@ def test_two_processes_are_one_wandb_run(run_of_two):
 
 
 def test_torchrun_gives_the_same_run(run_of_two, tmp_path):
-    arguments = (*TORCHRUN, *FIT, *TWO)
-    again = fitted(tmp_path, *arguments)
-    assert rows(again) == rows(run_of_two)
-    assert len(list((again.folder / "wandb").glob("offline-run-*"))) == 1
-    over = fitted(tmp_path, *arguments)  # every process finds that there is nothing to do
-    assert over.summary == again.summary
+    summaries = []
+    for count in (1, 2):  # the second time, every process finds that there is nothing to do
+        done = torchrun(tmp_path, *TWO)
+        assert done.poll() == 0, done.out + done.err
+        assert done.out.count("finished at generator step 2") == count, done.out
+        again = run_in(tmp_path / "runs")
+        assert rows(again) == rows(run_of_two)
+        assert len(list((again.folder / "wandb").glob("offline-run-*"))) == 1
+        summaries.append(again.summary)
+    assert summaries[0] == summaries[1]
 
 
 @pytest.mark.parametrize(
@@ -205,14 +221,13 @@ def test_torchrun_gives_the_same_run(run_of_two, tmp_path):
 def test_a_sweep_gives_the_same_run(options, devices, run_of_two, tmp_path, monkeypatch):
     """The GPUs are faked, its processes on the CPU. On two cores each has one thread, as in all tests."""
     path = tmp_path / "one.yaml"
-    command = ["snlab", "fit", *FIT[3:], *devices, "${args}"]
+    command = ["snlab", *FIT, *devices, "${args}"]
     axes = {"seed_everything": {"values": [0]}}
     path.write_text(yaml.safe_dump({"method": "grid", "parameters": axes, "command": command}))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
-    sweep = ["taskset", "--cpu-list", cores, sys.executable, "-m", "snlab", "sweep", path, *options]
-    done = subprocess.run([*sweep, "--runs", tmp_path / "runs"], capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
+    cores = set(sorted(os.sched_getaffinity(0))[:2])
+    done = Command("sweep", path, *options, "--runs", tmp_path / "runs", log=tmp_path / "log", cores=cores)
+    assert done.wait() == 0, done.out + done.err
     (folder,) = [p for p in (tmp_path / "runs/one").iterdir() if p.is_dir()]
     assert rows(Run.read(folder)) == rows(run_of_two)
     assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
@@ -223,32 +238,40 @@ def test_a_callback_of_the_users_sees_what_the_first_process_measured(tmp_path):
     stopping = {"monitor": "lipschitz/product", "stopping_threshold": 1e9}
     callback = {"class_path": "pytorch_lightning.callbacks.EarlyStopping", "init_args": stopping}
     configuration = str({"trainer": {"callbacks": callback}})
-    done = run(*FIT, *TWO, "--measure.fidelity", "none", "--config", configuration, "--runs", tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("stopped (EarlyStopping: Stopping threshold reached: lipschitz/product") == 1
-    (path,) = tmp_path.iterdir()
-    assert Run.read(path).summary["generator_step"] == 1
+    words = ("--measure.fidelity", "none", "--config", configuration, "--runs", tmp_path / "runs")
+    done = Command(*FIT, *TWO, *words, log=tmp_path / "log")
+    assert done.wait() == 0, done.out + done.err
+    assert done.out.count("stopped (EarlyStopping: Stopping threshold reached: lipschitz/product") == 1
+    assert run_in(tmp_path / "runs").summary["generator_step"] == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ((*FIT, *TWO, "--model.batch_size", "15"), "batch_size is 15; 2 devices want a multiple of 2"),
+        (("--model.batch_size", "15"), "batch_size is 15; 2 devices want a multiple of 2"),
         (
-            (*FIT, *TWO, "--model.generator_batch_size", "9"),
+            ("--model.generator_batch_size", "9"),
             "generator_batch_size is 9; 2 devices want a multiple of 2",
-        ),
-        (
-            (*TORCHRUN, *FIT),
-            "torchrun started 2 processes, and trainer.devices and trainer.num_nodes ask for 1",
         ),
     ],
 )
 def test_a_mistake_is_one_line(arguments, line, tmp_path):
-    done = run(*arguments, "--runs", tmp_path / "runs")
-    assert done.returncode != 0
-    assert [words for words in done.stderr.splitlines() if words.startswith("snlab: ")] == [f"snlab: {line}"]
+    done = Command(*FIT, *TWO, *arguments, "--runs", tmp_path / "runs", log=tmp_path / "log")
+    assert done.wait() == 2
+    assert mistakes(done.err) == [f"snlab: {line}"]
     assert not (tmp_path / "runs").exists()
+
+
+def test_as_many_processes_as_torchrun_did_not_start_are_a_mistake(tmp_path):
+    done = torchrun(tmp_path)
+    assert done.poll() != 0
+    line = "torchrun started 2 processes, and trainer.devices and trainer.num_nodes ask for 1"
+    assert mistakes(done.err) == [f"snlab: {line}"]
+    assert not (tmp_path / "runs").exists()
+
+
+def mistakes(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("snlab: ")]
 
 
 def test_a_port_that_is_taken_is_no_lost_process(tmp_path):
@@ -260,11 +283,11 @@ def test_a_port_that_is_taken_is_no_lost_process(tmp_path):
             "LOCAL_RANK": "1",
             "NODE_RANK": "1",
         }
-        done = run(*FIT, *TWO, "--runs", tmp_path, environment={**os.environ, **left_over})
-    assert done.returncode == 2, done.stderr
-    assert [words for words in done.stderr.splitlines() if words.startswith("snlab: ")] == [
+        words = (*FIT, *TWO, "--runs", tmp_path / "runs")
+        done = Command(*words, log=tmp_path / "log", executed=True, environment=left_over)
+        assert done.wait() == 2, done.err
+    assert mistakes(done.err) == [
         f"snlab: another program has the port 127.0.0.1:{port}, where the processes of this run are to meet; "
         "set MASTER_PORT to another port, or unset it: a free one is found"
     ]
-    (folder,) = tmp_path.iterdir()
-    assert Run.read(folder).outcome == "failed"
+    assert run_in(tmp_path / "runs").outcome == "failed"
