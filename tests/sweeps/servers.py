@@ -142,6 +142,8 @@ PartitionName=batch Nodes=n1,n2 Default=YES PriorityTier=1
 PartitionName=urgent Nodes=n1,n2 PriorityTier=2 PreemptMode=OFF
 """
 
+ASKED_EVERY = 0.25  # seconds: each question is a process
+
 
 @dataclass(frozen=True)
 class Slurm:
@@ -165,10 +167,11 @@ class Slurm:
         return {word[1]: word[2] for word in map(str.split, lines) if word[0] == job}
 
     def wait(self, job: str, state: str, member: str, seconds: float = 60) -> None:
-        wait_for(lambda: self.states(job).get(member) == state, seconds, f"member {member} of {job} {state}")
+        there = f"member {member} of {job} {state}"
+        wait_for(lambda: self.states(job).get(member) == state, seconds, there, ASKED_EVERY)
 
     def wait_until_over(self, job: str, seconds: float) -> None:
-        wait_for(lambda: not self.states(job), seconds, f"job {job} over")
+        wait_for(lambda: not self.states(job), seconds, f"job {job} over", ASKED_EVERY)
 
 
 @pytest.fixture(scope="session")
@@ -215,9 +218,9 @@ def slurm() -> Iterator[Slurm]:
             return done.stdout.split() == ["idle", "idle"]
 
         try:
-            wait_for(idle, 30, "both nodes idle")
+            wait_for(idle, 30, "both nodes idle", ASKED_EVERY)
         except AssertionError as error:
             raise AssertionError((place / "log").read_text()[-3000:]) from error
         yield cluster
         cluster("scancel", "--user", getpass.getuser())
-        wait_for(lambda: not cluster("squeue", "-h"), 60, "every job over")
+        wait_for(lambda: not cluster("squeue", "-h"), 60, "every job over", ASKED_EVERY)

@@ -25,26 +25,26 @@ STEPS = 20
 FIXED = [
     *("--model.network=standard_cnn(width=0.125)", "--model.batch_size=32", "--measure.fidelity=none"),
     *("--measure.probe_size=16", "--measure.every=2", "--measure.samples_every=10"),
-    *(f"--generator_steps={STEPS}", "--checkpoint_every=10"),
+    *(f"--generator_steps={STEPS}", "--checkpoint_every=10", "--wandb.mode=disabled"),
 ]
 NORMALIZERS = ("none", "spectral_norm")
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
-    """Six small runs, in a folder whose name needs quoting."""
+    """Four small runs, in a folder whose name needs quoting."""
     folder = tmp_path / "100% a folder's"
     folder.mkdir()
-    (folder / "six.yaml").write_text(f"""
-name: six runs
+    (folder / "four.yaml").write_text(f"""
+name: four runs
 method: grid
 parameters:
   model.normalizer: {{values: [{", ".join(NORMALIZERS)}]}}
   seed_everything: {{values: {list(SEEDS)}}}
 command: [snlab, fit, {", ".join(f'"{word}"' for word in FIXED)}, "${{args}}"]
 """)
-    return read_sweep(folder / "six.yaml")
+    return read_sweep(folder / "four.yaml")
 
 
 def settings(text: str) -> list[str]:
@@ -233,7 +233,7 @@ def test_the_executor_has_the_nodes_gpus(started):
 
 def train_directly(runs: Path) -> dict[tuple[str, int], Run]:
     """The sweep's runs without a sweep, by normalizer and seed."""
-    common = [*FIXED, "--runs", str(runs), "--wandb.mode", "disabled"]
+    common = [*FIXED, "--runs", str(runs)]
     return {
         (normalizer, seed): fit([*common, f"--model.normalizer={normalizer}", f"--seed_everything={seed}"])
         for normalizer in NORMALIZERS
@@ -250,8 +250,8 @@ def trained(folder: Path) -> dict[tuple[str, int], Run]:
 
 
 @pytest.mark.timeout(900)
-def test_six_runs_on_two_nodes_of_which_one_is_stopped_and_one_requeued(on_cluster, sweep, tmp_path):
-    """Two minutes on two cores: seven processes that train, on nodes of one core, and what SLURM waits."""
+def test_four_runs_on_two_nodes_of_which_one_is_stopped_and_one_requeued(on_cluster, sweep, tmp_path):
+    """A minute on two cores: an executor starts four times, on nodes of one core, and what SLURM waits."""
     runs = sweep.path.parent / "runs"
     job = submit(sweep, SlurmOptions(nodes=2, workers=1, runs=runs))
     folder = runs / sweep.name

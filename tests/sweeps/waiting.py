@@ -9,10 +9,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 120, what: str = "what was waited for") -> T:
-    """What ``condition`` gives, as soon as that is true."""
+def wait_for(
+    condition: Callable[[], T], seconds: float = 120, what: str = "what was waited for", every: float = 0.05
+) -> T:
+    """What ``condition`` gives, as soon as that is true: asked ``every`` so many seconds."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, f"after {seconds} s: not {what}"
-        time.sleep(0.05)
+        time.sleep(every)
     return value
