@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from benchmarks import methods
 from benchmarks.methods import main, over_none
 from snlab.normalizers import NORMALIZERS
 
@@ -15,7 +16,9 @@ def test_times_are_compared_within_a_round():
 
 
 @pytest.mark.slow
-def test_every_method_is_timed(tmp_path, capsys):
+def test_every_method_is_timed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(methods, "BATCH_SIZE", 4)
+    monkeypatch.setattr(methods, "N_DIS", 1)
     out = tmp_path / "methods.json"
     assert main(["--rounds", "1", "--network", "standard_cnn(width=0.03125)", "--out", str(out)]) == 0
     result = json.loads(out.read_text(encoding="utf-8"))
