@@ -5,27 +5,28 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytorch_lightning import Trainer
 
 from snlab.callbacks.checkpoint import Checkpoint
 from snlab.callbacks.stopping import ECHO_SECONDS, StopOnSignal
+from snlab.cli import main
 from snlab.sweeps.launch import launch
 from snlab.sweeps.slots import Slot
 from snlab.tracking.run_folder import Run
 from tests.comparing import assert_equal
+from tests.forked import Command
 from tests.sweeps.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
 STEPS = 60
-COMMAND = [
-    *(sys.executable, "-m", "snlab", "fit", "--wandb.mode", "disabled", "--resume"),
+FIT = [
+    *("fit", "--wandb.mode", "disabled", "--resume"),
     *("--model.network", "standard_cnn(width=0.125)", "--model.batch_size", "32", "--model.ema_decay", "0.9"),
     *("--model.normalizer", "spectral_norm+gradient_penalty(weight=1)", "--measure.probe_size", "16"),
     *("--measure.every", "3", "--measure.fidelity_every", "20", "--measure.samples_every", "10"),
@@ -40,12 +41,20 @@ TWO_PROCESSES = ("--trainer.devices", "2", "--trainer.accelerator", "cpu")
 
 
 def finish(folder: Path, *more: str) -> Run:
-    done = subprocess.run([*COMMAND, "--runs", folder, *more], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (path,) = folder.iterdir()
-    run = Run.read(path)
+    """The run, brought to its end: where it has but one process, in this one."""
+    if more:
+        process = started(folder, *more)
+        assert process.wait() == 0, process.out + process.err
+    else:
+        assert main([*FIT, "--runs", str(folder / "runs")]) == 0
+    run = Run.read(folder_of_run(folder))
     assert run.outcome == "finished"
     return run
+
+
+def folder_of_run(folder: Path) -> Path:
+    (found,) = (folder / "runs").iterdir()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -53,36 +62,28 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return finish(tmp_path_factory.mktemp("undisturbed"))
 
 
-def started(folder: Path, *more: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*COMMAND, "--runs", folder, *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
+def started(folder: Path, *more: str, **options: Any) -> Command:
+    words = (*FIT, "--runs", folder / "runs", *more)
+    return Command(*words, log=folder / "log", **options)
 
 
-def wait_for_training(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("generator_step"):
-            return
+def wait_for_training(process: Command, before: str = "") -> None:
+    """Until it says how far it is, after what the log held ``before``."""
+    wait_for(lambda: "generator_step" in process.out.removeprefix(before))
 
 
 @pytest.mark.parametrize(
     ("number", "code", "left_over"), [("SIGINT", 130, {}), ("SIGTERM", 75, LEFT_OVER), ("SIGUSR1", 75, {})]
 )
 def test_a_signal_saves_at_the_end_of_the_update(number, code, left_over, undisturbed, tmp_path):
-    process = started(tmp_path, **left_over)
+    process = started(tmp_path, executed=bool(left_over), environment=left_over)
     wait_for_training(process)
     process.send_signal(getattr(signal, number))
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == code, out + err
-    assert "Traceback" not in err
-    assert "--resume goes on" in err
-    assert f"killed (stopped by {number}) at generator step" in out
-    (folder,) = tmp_path.iterdir()
+    assert process.wait(60) == code, process.out + process.err
+    assert "Traceback" not in process.err
+    assert "--resume goes on" in process.err
+    assert f"killed (stopped by {number}) at generator step" in process.out
+    folder = folder_of_run(tmp_path)
     stopped = Run.read(folder)
     assert stopped.outcome == "killed"
     assert stopped.summary["reason"] == f"stopped by {number}"
@@ -117,22 +118,18 @@ def test_only_a_second_ctrl_c_stops_at_once(number, through, tmp_path):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_kill_9_at_random_moments(seed, undisturbed, tmp_path):
-    """Five kills a run, twenty in all, wherever they fall: in an update, a measurement, a checkpoint, a line.
-
-    The processes are forked as a sweep's are, which saves each of the twenty six seconds of importing.
-    """
+    """Five kills a run, twenty in all, wherever they fall: an update, a measurement, a checkpoint, a line."""
     chance = random.Random(seed)
-    runs = tmp_path / "runs"
     for kill in range(5):
         log = tmp_path / f"{kill}.log"
-        process = launch([*COMMAND[4:], "--runs", str(runs)], Slot("CPU 0", (), 1), log)
+        process = launch([*FIT[1:], "--runs", str(tmp_path / "runs")], Slot("CPU 0", (), 1), log)
         wait_for(lambda log=log: log.exists() and "generator_step" in log.read_text())
         time.sleep(chance.uniform(0.0, 0.35))
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
         if process.wait() == 0:
             break  # it was done before the kill: there is nothing left to disturb
-    assert_equal(finish(runs), undisturbed)
+    assert_equal(finish(tmp_path), undisturbed)
 
 
 def test_a_kill_within_a_line_and_within_a_checkpoint(undisturbed, tmp_path):
@@ -140,8 +137,8 @@ def test_a_kill_within_a_line_and_within_a_checkpoint(undisturbed, tmp_path):
     process = started(tmp_path)
     wait_for_training(process)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    (folder,) = tmp_path.iterdir()
+    process.wait(60)
+    folder = folder_of_run(tmp_path)
     (folder / "summary.json").unlink()
     newest = max((folder / "checkpoints").glob("*.ckpt"))
     with (folder / "metrics.jsonl").open("a") as file:
@@ -155,7 +152,7 @@ def test_a_kill_within_a_line_and_within_a_checkpoint(undisturbed, tmp_path):
 # ---- one run in two processes ---------------------------------------------------------------------------
 
 
-def second_process(first: subprocess.Popen[str]) -> int:
+def second_process(first: Command) -> int:
     """The process id of what Lightning started for the second device."""
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
@@ -181,19 +178,19 @@ def undisturbed_pair(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes through /proc")
 def test_two_processes_stop_as_one_and_go_on_bit_for_bit(undisturbed_pair, tmp_path):
-    """Half a minute: three starts of two processes, the first two stopped."""
-    steps = []
+    """Three starts of two processes, the first two stopped."""
+    steps, said = [], ""
     for number, to in [("SIGTERM", "both"), ("SIGUSR1", "second")]:
         first = started(tmp_path, *TWO_PROCESSES)
-        wait_for_training(first)
+        wait_for_training(first, said)
         second = second_process(first)
         for process in {"both": (first.pid, second), "second": (second,)}[to]:
             os.kill(process, getattr(signal, number))
-        out, err = first.communicate(timeout=30)
+        assert first.wait(30) == 75, first.out + first.err
         wait_for_the_end_of(second, seconds=5)
-        assert first.returncode == 75, out + err
-        assert "Traceback" not in err
-        (folder,) = tmp_path.iterdir()
+        said = first.out
+        assert "Traceback" not in first.err
+        folder = folder_of_run(tmp_path)
         stopped = Run.read(folder)
         assert stopped.summary["reason"] == f"stopped by {number}"
         steps.append(stopped.summary["generator_step"])
@@ -210,8 +207,8 @@ def test_the_end_of_one_process_is_the_end_of_both(killed, tmp_path):
     wait_for_training(first)
     second = second_process(first)
     os.kill(first.pid if killed == "first" else second, signal.SIGKILL)
-    out, err = first.communicate(timeout=30)
+    code = first.wait(30)
     wait_for_the_end_of(second, seconds=30)
     if killed == "second":  # unless Lightning ends the first before it has noticed itself
-        assert first.returncode in (1, -signal.SIGKILL), out + err
-        assert "Traceback" not in err
+        assert code in (1, -signal.SIGKILL), first.out + first.err
+        assert "Traceback" not in first.err
