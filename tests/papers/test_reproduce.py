@@ -6,9 +6,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +19,10 @@ from snlab.results.papers import paper_table
 from snlab.results.reading import collect
 from snlab.tracking.run_folder import DIVERGED
 from snlab.tracking.scores import read_scores, write_score
+from tests.forked import Command
 from tests.results.figure_runs import write as figure_run
 from tests.results.table_runs import as_paper, write
+from tests.sweeps.waiting import wait_for
 
 TABLE = "miyato2018/table8"
 TINY = ["--dataset=photos", "--width=0.05", "--generator_steps=2", "--seeds=1", "--workers=2", "--lease=2"]
@@ -43,20 +42,18 @@ def logged(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_the_whole_way_and_again_after_a_kill(tmp_path: Path) -> None:
+def test_the_whole_way_and_again_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two whole reproductions, one of them killed half way: a table is what its runs logged, both times.
 
     Half a minute: the command has to be seen at work from its first run to its last score.
     """
+    monkeypatch.setenv("WANDB_MODE", "disabled")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert main(["reproduce", TABLE, *TINY, f"--out={whole}"]) == 0
-    command = [sys.executable, "-m", "snlab", "reproduce", TABLE, *TINY, f"--out={killed}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
-        deadline = time.monotonic() + 120
-        while not [*killed.glob("runs/*/*/checkpoints/*.ckpt")] and time.monotonic() < deadline:
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-    assert [*killed.glob("runs/*/*/checkpoints/*.ckpt")]
+    process = Command("reproduce", TABLE, *TINY, f"--out={killed}", log=tmp_path / "log")
+    wait_for(lambda: [*killed.glob("runs/*/*/checkpoints/*.ckpt")])
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
     assert not (killed / "table8").exists()
     assert main(["reproduce", TABLE, *TINY, f"--out={killed}"]) == 0
     found, again = (rows(folder / "table8/table8.csv") for folder in (whole, killed))

@@ -26,6 +26,7 @@ from snlab.sweeps.study import Study
 from snlab.sweeps.trial import TrialProcess
 from snlab.tracking.run_folder import Run, find_runs
 from tests.comparing import rows
+from tests.forked import Command
 from tests.sweeps.test_failures import Said
 from tests.sweeps.waiting import wait_for
 
@@ -48,30 +49,17 @@ def written(folder: Path, seeds: list[int], name: str = "eight") -> Path:
                 "--model.batch_size=16",
                 "--measure.probe_size=32",
             ),
-            *("--trainer.accelerator=cpu", "${args}"),
+            *("--trainer.accelerator=cpu", "--wandb.mode=disabled", "${args}"),
         ],
     }
     path.write_text(yaml.safe_dump(document))
     return path
 
 
-def executor(path: Path, runs: Path, workers: int) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "snlab",
-        "sweep",
-        path,
-        "--runs",
-        runs,
-        "--workers",
-        str(workers),
-        "--lease",
-        "4",
-    ]
-    return subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def executor(path: Path, runs: Path, workers: int) -> Command:
+    """``snlab sweep``, started, with logs of its own."""
+    words = ("sweep", path, "--runs", runs, "--workers", str(workers), "--lease", "4")
+    return Command(*words, log=path.parent / f"log-{len([*path.parent.glob('log-*')])}")
 
 
 def children(pid: int) -> list[int]:
@@ -82,7 +70,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def training(executor: subprocess.Popen[str]) -> list[int]:
+def training(executor: Command) -> list[int]:
     """The processes of an executor's runs: forked from a server that it started, each in its own session."""
     forked = [run for server in children(executor.pid) for run in children(server)]
     return [run for run in forked if Path(f"/proc/{run}").exists() and os.getsid(run) == run]
@@ -107,10 +95,7 @@ def undisturbed(tmp_path_factory) -> dict[str, Run]:
 
     folder = tmp_path_factory.mktemp("undisturbed")
     eight = read_sweep(written(folder, [0, 1]))
-    runs = [
-        fit([*eight.arguments(c), f"--runs={folder}", "--wandb.mode=disabled"])
-        for c in eight.configurations()
-    ]
+    runs = [fit([*eight.arguments(c), f"--runs={folder}"]) for c in eight.configurations()]
     return {run.folder.name: run for run in runs}
 
 
@@ -125,10 +110,7 @@ def assert_as_undisturbed(folder: Path, undisturbed: dict[str, Run]) -> None:
 
 @pytest.mark.timeout(900)
 def test_eight_trials_three_workers_and_kills(tmp_path, undisturbed, capsys):
-    """One worker killed, then the executor, each with kill -9; then it is started again. Nothing is lost.
-
-    Half a minute on two cores: five processes that import torch.
-    """
+    """One worker killed, then the executor, each with kill -9; then it is started again. Nothing is lost."""
     path, runs = written(tmp_path, [0, 1]), tmp_path / "runs"
     first = executor(path, runs, 3)
     wait_for(lambda: list(runs.glob("*/*/metrics.jsonl")))  # the first of them trains
@@ -136,14 +118,13 @@ def test_eight_trials_three_workers_and_kills(tmp_path, undisturbed, capsys):
     os.kill(worker, signal.SIGKILL)
     wait_for(lambda: len(over(runs)) >= 3)
     orphans = training(first)
-    first.kill()
-    first.communicate()
+    first.send_signal(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
     wait_for(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in orphans), 60)
 
     second = executor(path, runs, 3)
-    out, _ = second.communicate(timeout=480)
-    assert second.returncode == 0, out
-    assert "8 of 8 done" in out
+    assert second.wait(480) == 0, second.out + second.err
+    assert "8 of 8 done" in second.out
     assert {p.name for p in (runs / "eight").iterdir() if p.is_dir()} == set(undisturbed)
     assert_as_undisturbed(runs / "eight", undisturbed)
 
@@ -160,13 +141,11 @@ def test_two_executors_share_a_sweep_and_a_signal_gives_back(tmp_path, undisturb
     two = [executor(path, runs, 2) for _ in range(2)]
     wait_for(lambda: training(two[0]) and training(two[1]))
     two[0].send_signal(signal.SIGINT)
-    out, _ = two[0].communicate(timeout=120)
-    assert two[0].returncode == 130, out
-    assert "the same command goes on from here" in out
-    assert "Traceback" not in out
-    out, _ = two[1].communicate(timeout=480)
-    assert two[1].returncode == 0, out
-    assert "4 of 4 done" in out
+    assert two[0].wait(120) == 130, two[0].out + two[0].err
+    assert "the same command goes on from here" in two[0].out
+    assert "Traceback" not in two[0].out + two[0].err
+    assert two[1].wait(480) == 0, two[1].out + two[1].err
+    assert "4 of 4 done" in two[1].out
     assert_as_undisturbed(runs / "four", undisturbed)
 
     # Another sweep that asks for two of them shows them, and trains nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,12 @@ import optuna
 import pytest
 import yaml
 
+from snlab.cli import main
 from snlab.sweeps.document import read_sweep
 from snlab.sweeps.study import Study
 from snlab.tracking.run_folder import find_runs
 from tests.comparing import rows
+from tests.forked import Command
 from tests.sweeps.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -35,13 +38,13 @@ from snlab.sweeps.document import read_sweep
 from snlab.sweeps.study import Study
 sweep = read_sweep(sys.argv[1])
 found = list(sweep.configurations())
-study = Study(sweep, "key", found, len(found), sys.argv[2], lease=60)
+study = Study(sweep, "key", found, len(found), sys.argv[2], lease=600)
 while (claimed := study.claim()) is not None:
     print(claimed.task, flush=True)
 """
 
 FIXED = ["--model.network=standard_cnn(width=0.125)", "--model.batch_size=16", "--measure.fidelity=none"]
-FIXED += ["--measure.every=10", "--measure.probe_size=32", "--generator_steps=20"]
+FIXED += ["--measure.every=10", "--measure.probe_size=32", "--generator_steps=20", "--wandb.mode=disabled"]
 
 
 def written(folder: Path, seeds: int, name: str) -> Path:
@@ -53,16 +56,6 @@ def written(folder: Path, seeds: int, name: str) -> Path:
     }
     path.write_text(yaml.safe_dump(document))
     return path
-
-
-def on_one_core(command: list[str], core: int) -> subprocess.Popen[str]:
-    """An executor whose runs have one thread, as those of the tests have."""
-    return subprocess.Popen(
-        ["taskset", "--cpu-list", str(core), *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def test_two_processes_work_on_one_study(postgresql):
@@ -81,40 +74,40 @@ def test_no_place_is_claimed_twice(postgresql, tmp_path):
     claimed = [claimant.communicate(timeout=120)[0].split() for claimant in claimants]
     assert sorted(int(task) for tasks in claimed for task in tasks) == list(range(60))
     sweep = read_sweep(path)
-    study = Study(sweep, "key", list(sweep.configurations()), 60, postgresql, lease=60)
+    study = Study(sweep, "key", list(sweep.configurations()), 60, postgresql, lease=600)
     assert {task.state for task in study.tasks()} == {"running"}
 
 
 @pytest.mark.timeout(600)
 def test_two_executors_of_which_one_is_killed(postgresql, tmp_path):
-    """Its trial is taken over when the lease has run out. Half a minute on two cores: six processes."""
+    """Its trial is taken over when the lease has run out."""
     from snlab.training.fit import fit
 
     path, runs = written(tmp_path, 3, "three"), tmp_path / "runs"
-    command = [sys.executable, "-m", "snlab", "sweep", str(path), "--runs", str(runs)]
-    command += ["--workers", "1", "--lease", "4", "--storage", postgresql]
+    words = ["sweep", path, "--runs", runs, "--workers", "1", "--lease", "4", "--storage", postgresql]
     cores = sorted(os.sched_getaffinity(0))
-    killed, other = (on_one_core(command, core) for core in (cores[0], cores[-1]))
+    killed, other = (  # on one core, their runs have one thread, as those of the tests have
+        Command(*words, log=tmp_path / name, cores={core})
+        for name, core in (("killed", cores[0]), ("other", cores[-1]))
+    )
     wait_for(lambda: len(list(runs.glob("three/*/config.yaml"))) == 2)
-    killed.kill()
-    killed.communicate()
-    out, _ = other.communicate(timeout=400)
-    assert other.returncode == 0, out
-    assert "3 of 3 done" in out
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert other.wait(400) == 0, other.out + other.err
+    assert "3 of 3 done" in other.out
     assert not list(runs.rglob("study.db"))
     found = {run.config["seed_everything"]: run for run in find_runs(runs)}
     assert sorted(found) == list(range(3))
     for seed, run in found.items():
         arguments = [*FIXED, f"--seed_everything={seed}", f"--runs={tmp_path / 'direct'}"]
-        assert rows(run) == rows(fit([*arguments, "--wandb.mode=disabled"]))
+        assert rows(run) == rows(fit(arguments))
 
 
-def test_a_server_that_does_not_answer_is_one_line(tmp_path):
+def test_a_server_that_does_not_answer_is_one_line(tmp_path, capsys):
     path = written(tmp_path, 1, "one")
-    command = [sys.executable, "-m", "snlab", "sweep", str(path), "--runs", str(tmp_path), "--workers", "1"]
-    command += ["--storage", "postgresql+psycopg://me:secret@127.0.0.1:1/none"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert "cannot be opened" in done.stderr
-    assert "secret" not in done.stderr
+    storage = "postgresql+psycopg://me:secret@127.0.0.1:1/none"
+    assert main(["sweep", str(path), "--runs", str(tmp_path), "--workers", "1", "--storage", storage]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "cannot be opened" in said
+    assert "secret" not in said
