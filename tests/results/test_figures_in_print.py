@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,8 @@ def check_print(make: Callable[[list[Run], float], Any], runs: list[Run], width:
 
     with style():
         made = make(runs, width)
-        made.savefig(io.BytesIO(), dpi=100)  # the layout is made in drawing
+        made.set_dpi(100)
+        made.draw_without_rendering()  # which makes the layout
         assert made.get_figwidth() == width
         drawn = made.get_tightbbox().padded(-0.01)  # inches
         assert drawn.x0 >= 0, name
