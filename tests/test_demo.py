@@ -97,6 +97,10 @@ def test_lists_and_experiments_work_outside_a_checkout(snlab):
         "experiments/digits_spectral_norm.yaml",
         "--generator_steps",
         "1",
+        "--model.network",
+        "standard_cnn(width=0.125)",
+        "--measure.fidelity",
+        "none",
         "--wandb.mode",
         "disabled",
     )

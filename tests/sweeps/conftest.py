@@ -18,7 +18,10 @@ __all__ = ["at_wandb", "folder", "postgresql", "python", "slurm", "sweep_file", 
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
-TINY = ("--generator_steps=3", "--model.network=standard_cnn(width=0.125)", "--measure.fidelity=none")
+TINY = (
+    *("--generator_steps=3", "--model.network=standard_cnn(width=0.125)", "--measure.fidelity=none"),
+    "--measure.probe_size=16",
+)
 
 
 @pytest.fixture(scope="module")

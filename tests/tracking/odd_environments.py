@@ -27,9 +27,11 @@ def mirror_once(folder: Path, variables: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
+    children = []
     for number, case in enumerate(json.loads(sys.argv[2])):
-        child = os.fork()
-        if child == 0:
+        children.append(os.fork())
+        if children[-1] == 0:
             mirror_once(Path(sys.argv[1]) / str(number), case)
             os._exit(0)
+    for child in children:
         assert os.waitpid(child, 0)[1] == 0
