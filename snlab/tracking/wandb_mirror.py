@@ -58,6 +58,8 @@ class WandbMirror(WandbLogger):
     where it fails later the run goes on without.
 
     Under a W&B agent the server names the run, and its sweep's parameters are not said again.
+
+    Disabled, it imports nothing of W&B's: that takes a process a second or two.
     """
 
     def __init__(self, options: WandbOptions, folder: Path, identity: str, config: dict[str, Any]) -> None:
@@ -68,12 +70,12 @@ class WandbMirror(WandbLogger):
         self.config = config
         self.again = False  # whether a sweep is to give the run, which is not over, to an agent again
         self.tables = Tables(Run(folder, config, {}))
-        self._lost = False
+        self._lost = _disabled(options.mode)
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The W&B run; None where W&B does not start."""
+        """The W&B run; None where W&B does not start, or is not to."""
         if self._experiment is None and not self._lost:
             self._experiment = self._start()
             self._lost = self._experiment is None
@@ -247,6 +249,10 @@ def _shown(value: Any) -> Any:
     import wandb
 
     return wandb.Histogram(value) if isinstance(value, list) and value else value
+
+
+def _disabled(mode: str) -> bool:
+    return (os.environ.get("WANDB_MODE") if mode == "auto" else mode) == "disabled"
 
 
 def _mode(wandb: Any) -> str:

@@ -247,12 +247,18 @@ def test_what_is_mirrored_offline_is_shown_nowhere(run):
     assert run.wandb_url is None
 
 
-def test_disabled_writes_nothing(tmp_path):
-    mirror = WandbMirror(WandbOptions(mode="disabled"), tmp_path, "abc", {})
-    mirror.log_metrics({"x": 1.0}, step=3)
+@pytest.mark.parametrize(("mode", "variable"), [("disabled", "online"), ("auto", "disabled")])
+def test_disabled_starts_and_writes_nothing(mode, variable, tmp_path, monkeypatch, recwarn):
+    monkeypatch.setenv("WANDB_MODE", variable)
+    monkeypatch.setattr("wandb.init", lambda **_: pytest.fail("it is started"))
+    mirror = WandbMirror(WandbOptions(mode=mode), tmp_path, "abc", {})
+    mirror.log_metrics({"x": [1.0, 2.0]}, step=3)
     mirror.log_samples(torch.zeros(4, 1, 8, 8), 3)
+    mirror.upload_checkpoint(tmp_path / "none.ckpt")
     mirror.close("finished", failed=False)
-    assert not (tmp_path / "wandb").exists()
+    assert mirror.experiment is None
+    assert not [*tmp_path.iterdir()]
+    assert not [warning for warning in recwarn if "W&B" in str(warning.message)]
 
 
 def test_losing_wandb_half_way_does_not_end_a_run(fit, monkeypatch, capsys):
