@@ -30,7 +30,7 @@ from snlab.sweeps.arguments import add_arguments as sweep_arguments
 from snlab.sweeps.arguments import add_slots
 from snlab.sweeps.slurm import add_arguments as slurm_arguments
 from snlab.tracking.wandb_agent_run import noted
-from snlab.tracking.wandb_import import import_early
+from snlab.tracking.wandb_import import import_early, import_for_run
 
 if TYPE_CHECKING:
     from snlab.tracking.run_folder import Skipped
@@ -96,7 +96,7 @@ def _told(line: str, cause: failures.Cause | None) -> int:
 
 def fit(arguments: Sequence[str]) -> int:
     with importing():
-        import_early(arguments)
+        import_for_run(arguments)
         from snlab.tracking.run_folder import KILLED, LOST, TIME_IS_UP, UNFINISHED
         from snlab.training.fit import fit as train
 
@@ -148,13 +148,16 @@ def doctor(_: argparse.Namespace) -> int:
 
 
 def demo(options: argparse.Namespace) -> int:
-    from snlab.demo import demo as run_demo
+    with importing():
+        import_early()
+        from snlab.demo import demo as run_demo
 
     return run_demo(options.runs, fast=options.fast, workers=options.workers)
 
 
 def sweep(options: argparse.Namespace) -> int:
     with importing():
+        import_early()
         from snlab.sweeps.command import SweepOptions, dry_run
         from snlab.sweeps.command import sweep as run_sweep
 
@@ -208,6 +211,7 @@ def evaluate(options: argparse.Namespace) -> int:
 def reproduce(options: argparse.Namespace) -> int:
     asked = reproduce_options(options)
     with importing():
+        import_early()
         from snlab.papers.reproduce import reproduce as make
 
     return make(asked)

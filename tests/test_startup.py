@@ -70,11 +70,17 @@ def test_fit_imports_wandb_first_and_neither_searches_for_studies_nor_draws():
     assert unneeded.isdisjoint(modules)
 
 
-def test_a_run_without_wandb_does_not_import_it():
-    code = (
-        "import sys; from snlab.cli import main; main(['fit', '--wandb.mode=disabled', '--no-such-option'])\n"
-    )
-    assert "wandb" not in python(code + "print(list(sys.modules))")
+def test_a_run_without_wandb_does_not_import_it(tmp_path):
+    words = ["fit", *SMALL, "--generator_steps=1", "--measure.fidelity=none", "--wandb.mode=disabled"]
+    code = "import sys; from snlab.cli import main; assert main(sys.argv[1:]) == 0; print(list(sys.modules))"
+    assert "wandb" not in python(code, *words, "--runs", str(tmp_path))
+
+
+def test_a_sweep_imports_wandb_first(tmp_path):
+    """Its agent's code spells what a run is given."""
+    code = "import sys; from snlab.cli import main; assert main(sys.argv[1:]) == 2; print(list(sys.modules))"
+    modules = python(code, "sweep", str(tmp_path / "none.yaml"))
+    assert modules.index("wandb.sdk.launch.inputs.internal") < modules.index("torch")
 
 
 def test_a_dry_run_trains_no_extractor(tmp_path):

@@ -8,14 +8,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 
-def import_early(arguments: Sequence[str]) -> None:
-    """Import what ``wandb.init`` will, where a run of these arguments may need it, before anything else is.
+def import_for_run(arguments: Sequence[str]) -> None:
+    """``import_early``, where a run of these arguments may need it."""
+    told = [*arguments, os.environ.get("WANDB_MODE", "")]
+    if not any("disabled" in word for word in told):
+        import_early()
+
+
+def import_early() -> None:
+    """Import what ``wandb.init`` will, and what spells a sweep's arguments, before anything else is.
 
     Each of its models looks through all modules that are there for its own source: after torch and Lightning,
     which are 4,000, that takes a second.
     """
-    told = [*arguments, os.environ.get("WANDB_MODE", "")]
-    if "torch" in sys.modules or any("disabled" in word for word in told):
+    if "torch" in sys.modules:
         return
     with suppress(Exception):  # the mirror finds out, and says it
         import wandb.sdk.launch.inputs.internal  # noqa: F401
