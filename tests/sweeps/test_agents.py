@@ -205,7 +205,7 @@ def test_nothing_outlives_snlab_agent_and_its_runs_are_saved(sweep, python, wand
 
 def test_two_agents_with_one_trial_train_it_once_and_both_show_it(sweep, python, wandb_server, folder):
     """How often a run is saved makes no other trial of it."""
-    path = sweep({"checkpoint_every": [0.4, 0.5]}, "--model.normalizer=weight_norm", "--generator_steps=300")
+    path = sweep({"checkpoint_every": [0.4, 0.5]}, "--model.normalizer=weight_norm", "--generator_steps=200")
     process = python(AGENTS, path, "2")
     said = end_of(process)
     assert process.returncode == 0, said
@@ -217,7 +217,7 @@ def test_two_agents_with_one_trial_train_it_once_and_both_show_it(sweep, python,
     assert logged[0] == logged[1] != []
     texts = [path.read_text() for path in folder.glob(f"runs/{path.replace('/', '-')}/*/*.log")]
     assert sum("another process trains this run; waiting for it" in text for text in texts) == 1
-    assert sum("generator_step 1/300" in text for text in texts) == 1
+    assert sum("generator_step 1/200" in text for text in texts) == 1
 
 
 def test_a_failed_run_makes_the_exit_code_1_and_one_stopped_by_the_sweep_does_not(
