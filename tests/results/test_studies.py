@@ -126,9 +126,9 @@ def test_a_study_without_two_places_names_its_sweeps(lab: Any, tmp_path: Any) ->
     ):
         with pytest.raises(UserError, match=r"not two\. They are made by snlab sweep density_ratio_dim"):
             call()
-    with pytest.raises(UserError, match="'density_ratio/mode'; density_ratio has .*modes"):
+    with pytest.raises(UserError, match=r"'density_ratio/mode'; density_ratio has .*modes"):
         make("density_ratio/mode", runs)
-    with pytest.raises(UserError, match="'density_ratio/mode'; density_ratio has .*modes"):
+    with pytest.raises(UserError, match=r"'density_ratio/mode'; density_ratio has .*modes"):
         picture("density_ratio/mode", runs)
 
 
