@@ -34,17 +34,25 @@ def described(kind: str) -> list[str]:
 
 
 def _papers() -> Iterator[str]:
-    """What ``snlab reproduce`` can make, and by data set from how many runs, how long each, at what cost."""
+    """What ``snlab reproduce`` can make, by data set from how many runs, at what cost; then missing data."""
+    from snlab.data.command import how_to_get
     from snlab.results.papers import paper, papers
     from snlab.sweeps.document import read_sweep
 
-    for name in papers():
-        for item in paper(name).items.values():
-            made = ", ".join([*item.tables, *item.figures])
-            yield f"{item.name}: {item.title} ({made})."
-            for dataset, source in item.data.items():
-                sweeps = [read_sweep(sweep) for sweep in source.sweeps]
-                count = sum(sweep.count or 0 for sweep in sweeps)
-                shared = "up to " if len(sweeps) > 1 else ""  # two sweeps may have runs in common
-                cost = source.cost or "not measured: --estimate"
-                yield f"    --dataset {dataset}: {shared}{count} runs ({', '.join(source.sweeps)}); {cost}"
+    items = [item for name in papers() for item in paper(name).items.values()]
+    missing = {name: how_to_get(name) for item in items for name in item.data}
+    for item in items:
+        made = ", ".join(dict.fromkeys((*item.tables, *item.figures)))
+        yield f"{item.name}: {item.title} ({made})."
+        for dataset, source in item.data.items():
+            sweeps = [read_sweep(sweep) for sweep in source.sweeps]
+            count = sum(sweep.count or 0 for sweep in sweeps)
+            shared = "up to " if len(sweeps) > 1 else ""  # two sweeps may have runs in common
+            cost = source.cost or "not measured: --estimate"
+            here = " (not here)" if missing[dataset] else ""
+            yield (
+                f"    --dataset {dataset}{here}: {shared}{count} runs ({', '.join(source.sweeps)}); {cost}"
+            )
+    for name, how in missing.items():
+        if how:
+            yield f"{name} is not here: {how}"

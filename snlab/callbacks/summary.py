@@ -12,7 +12,7 @@ from pytorch_lightning import Callback, Trainer
 
 from snlab.callbacks.fidelity import Fidelity
 from snlab.callbacks.throughput import Throughput
-from snlab.core.machine import commit, machine
+from snlab.core.machine import commit, machine, processor
 from snlab.core.names import GENERATOR_STEP
 from snlab.tracking.run_folder import Run
 
@@ -45,6 +45,7 @@ def summary(
         "seconds": sum(counted) if counted or seconds is None else seconds,
         "device": str(trainer.strategy.root_device),
         "machine": machine(trainer.strategy.root_device),
+        "processor": processor(),
         "versions": versions(),
         "commit": commit(),
         "extractors": {c.extractor.name: c.extractor.digest for c in callbacks if isinstance(c, Fidelity)},

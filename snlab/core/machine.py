@@ -12,11 +12,16 @@ import torch
 GIT_SECONDS = 5.0  # that git may take to answer
 
 
-def machine(device: torch.device) -> str:
-    """The GPU's name, or the kind of CPU and the threads: where these are the same, sums round alike."""
+def machine(device: torch.device, threads: int | None = None) -> str:
+    """The GPU's name, or the kind of CPU and the threads: where these are the same, sums round alike.
+
+    Args:
+        device: any of this machine's.
+        threads: of a CPU; None for this process's own.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
+    return f"{platform.machine()} CPU, {threads or torch.get_num_threads()} thread(s)"
 
 
 def processor() -> str:

@@ -56,6 +56,19 @@ def listed() -> list[str]:
     return _columns([HEADER, *rows])
 
 
+def how_to_get(name: str) -> str:
+    """In a few words, of a data set by its name; empty where it is here, converted or not, or is drawn."""
+    if name in EMBEDDED or name not in DATASETS.names() or DATASETS.required(name):
+        return ""
+    stored = DATASETS.build(name).stored
+    source = None if stored is None or stored.meta() is not None else stored.source
+    if source is None or not source.lacking():
+        return ""
+    if source.by_hand:
+        return f"put {', '.join(source.lacking())} into {source.folder}"
+    return f"snlab data fetch {name}" + (f", or apt-get install {source.package}" if source.package else "")
+
+
 def fetch(text: str) -> str:
     """Get a data set by name, with options, as in ``stl10(size=96)``: downloaded, verified, converted once.
 

@@ -38,7 +38,8 @@ INSIDE = {
         "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
     },
 }
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
+PACKAGE = "dataset-fashion-mnist"  # Debian's
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where that puts it
 
 
 @DATASETS.register("mnist")
@@ -70,10 +71,10 @@ def fashion_mnist(size: int = 32) -> DataSet:
     Raises:
         ValueError: for another size.
     """
-    return _stored("FashionMNIST", "fashion_mnist", size, DEBIAN)
+    return _stored("FashionMNIST", "fashion_mnist", size, DEBIAN, package=PACKAGE)
 
 
-def _stored(published: str, name: str, size: int, *elsewhere: Path) -> DataSet:
+def _stored(published: str, name: str, size: int, *elsewhere: Path, package: str = "") -> DataSet:
     if size not in (16, 32) or isinstance(size, float):
         raise ValueError(f"size wants 32, or 16 for half of it, got {size!r}")
 
@@ -87,7 +88,7 @@ def _stored(published: str, name: str, size: int, *elsewhere: Path) -> DataSet:
         }
 
     items = tuple(Item(file, f"{file}.gz") for pair in FILES.values() for file in pair)
-    source = Source(name, f"{published}/raw", items, files, elsewhere=elsewhere)
+    source = Source(name, f"{published}/raw", items, files, elsewhere=elsewhere, package=package)
 
     def part(which: str) -> Part:
         images, labels = (_read(source, file, INSIDE[published][file]) for file in FILES[which])

@@ -48,6 +48,7 @@ class Source:
             file is read.
         elsewhere: folders in which another package may have put the same files.
         by_hand: why the files cannot be downloaded, where they cannot.
+        package: of Debian, that brings them.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Source:
     unpack: Callable[[Source, Item, Path], None] | None = None
     elsewhere: tuple[Path, ...] = ()
     by_hand: str = ""
+    package: str = ""
 
     @property
     def folder(self) -> Path:
@@ -85,7 +87,8 @@ class Source:
         lacking = self.lacking()
         if lacking:
             here = "not here" if len(lacking) == len(self.items) else "not here as a whole"
-            get = self.by_hand or f"snlab data fetch {self.name} downloads it; without a network,"
+            package = f", Debian's package {self.package} has it" if self.package else ""
+            get = self.by_hand or f"snlab data fetch {self.name} downloads it{package}; without a network,"
             raise UserError(
                 f"{self.name} is {here}: {get} put {', '.join(lacking)} into {self.folder} "
                 f"({DATA} moves {data_folder()})"

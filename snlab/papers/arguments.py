@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -50,20 +51,21 @@ class Options:
     imports: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        what = self.what
         for option, value in (("--generator_steps", self.generator_steps), ("--seeds", self.seeds)):
             if value is not None and value < 1:
                 raise UserError(f"{option} is {value}; at least 1 is needed")
         if self.width is not None and not (self.width > 0 and math.isfinite(self.width)):
             raise UserError(f"--width is {self.width:g}; a positive number is needed")
-        if self.dataset is not None and self.dataset not in self.what.data:
-            raise UserError(f"{self.item} on {self.dataset!r}: {nearest(self.dataset, self.what.data)}")
+        if self.dataset is not None and self.dataset not in what.data:
+            raise UserError(f"{self.item} on {self.dataset!r}: {nearest(self.dataset, what.data)}")
+        for folder in (self.runs, self.results):
+            _check_folder(folder, writable=not self.estimate)
 
     @property
     def what(self) -> Item:
         """The item itself."""
-        from snlab.results.papers import paper_item  # reads files: only where something is reproduced
-
-        return paper_item(self.item)
+        return _item(self.item)
 
     @property
     def chosen(self) -> str:
@@ -105,11 +107,43 @@ class Options:
         return shlex.join([*words, *(f"--import={module}" for module in self.imports)])
 
 
+def _item(name: str) -> Item:
+    """The item of that name; UserError with those of the paper that it names, or with the nearest of all."""
+    from snlab.results.papers import paper, paper_item, papers  # read files: only where one is reproduced
+
+    owner, _, rest = name.partition("/")
+    if owner not in papers():
+        return paper_item(name)
+    items = paper(owner).items
+    if rest not in items:
+        begin = f"{owner} is a paper" if not rest else f"unknown table or figure {name!r}"
+        raise UserError(f"{begin}; what can be reproduced of it: {', '.join(f'{owner}/{i}' for i in items)}")
+    return items[rest]
+
+
+def _check_folder(folder: Path, writable: bool) -> None:
+    """UserError where it is not to be had: before the minutes in which nothing is written to it yet."""
+    try:
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+    except OSError as error:
+        raise UserError(f"--out: {folder} cannot be a folder: {error.strerror}") from error
+    if not there.is_dir():
+        raise UserError(f"--out: {there} is no folder")
+    if writable and not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"--out: {there} cannot be written")
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; a folder is needed")
+    return Path(text)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own options, as `from_arguments` reads them; those of slots are of every executor."""
     parser.add_argument("item", metavar="PAPER/ITEM", help="a table or figure: snlab list papers")
     parser.add_argument("--dataset", help="on which data set (default: the paper's own)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to (default: runs/PAPER-DATASET)")
+    parser.add_argument("--out", type=_folder, metavar="DIR", help="where to (default: runs/PAPER-DATASET)")
     parser.add_argument("--generator_steps", type=int, metavar="N", help="generator updates of a run")
     parser.add_argument("--width", type=float, metavar="W", help="of the networks, of 1 as in the paper")
     parser.add_argument("--seeds", type=int, metavar="K", help="how many, from 0")

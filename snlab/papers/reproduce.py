@@ -22,7 +22,7 @@ from snlab.results.tables.table import Table
 from snlab.sweeps.check import plan
 from snlab.sweeps.command import SweepOptions, work_off
 from snlab.sweeps.document import Sweep, read_sweep
-from snlab.sweeps.slots import slots
+from snlab.sweeps.slots import absent, slots
 from snlab.tracking.run_folder import CONFIG
 
 SCREEN = 150  # dots an inch of the page's pictures; the PDF is for print
@@ -38,7 +38,9 @@ def reproduce(options: Options) -> int:
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     named = [read_sweep(name).importing(options.imports) for name in options.source.sweeps]
     sweeps = adapted(named, options.generator_steps, options.width, options.seeds)
-    where = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
+    login_node = options.estimate and absent(options.gpus, options.workers)
+    asked = (options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
+    where = [] if login_node else slots(*asked)
     if options.estimate:
         for line in estimate.lines(sweeps, options, where):
             console.print(line)

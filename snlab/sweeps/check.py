@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,13 +30,17 @@ PREVIEWED = 12  # draws of an endless search that are tried out, and shown
 
 @dataclass(frozen=True)
 class Planned:
-    """One trial before it runs: its parameters, the words after ``snlab fit``, and its run's identity."""
+    """One trial before it runs: its parameters, the words after ``snlab fit``, and its run's identity.
+
+    ``settings`` are the complete ones that the words come to.
+    """
 
     configuration: dict[str, Any]
     arguments: list[str]
     identity: str
     folder: Path
     wants: str = ""  # its data and measurements, alike in trials that want the same files of a machine
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, sweep: Sweep, configuration: Mapping[str, Any], root: Path) -> Planned:
@@ -55,7 +59,7 @@ class Planned:
             check_asked(words, settings, configuration)
             claim = Claim.of(settings)
         wants = json.dumps([settings["data"], settings["measure"]], sort_keys=True, default=str)
-        return cls(dict(configuration), words, claim.identity, claim.folder, wants)
+        return cls(dict(configuration), words, claim.identity, claim.folder, wants, settings)
 
 
 def mirrored(sweep: Sweep) -> list[str]:

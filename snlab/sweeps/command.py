@@ -22,7 +22,7 @@ from snlab.sweeps.executor import Executor
 from snlab.sweeps.launch import preload, wait_until_preloaded
 from snlab.sweeps.register import register
 from snlab.sweeps.reopen import reopen
-from snlab.sweeps.slots import Slot, slots
+from snlab.sweeps.slots import Slot, absent, slots
 from snlab.sweeps.sqlite import url_of
 from snlab.sweeps.study import Claimed, Study
 from snlab.sweeps.trial import TrialProcess, result, saved_step, settle
@@ -103,7 +103,11 @@ def dry_run(file: str, options: SweepOptions) -> int:
     console = _console()
     found = read_sweep(file).importing(options.imports)
     _check(found, options)
-    where = slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
+    where = (
+        []
+        if absent(options.gpus, options.workers)
+        else slots(options.gpus, options.gpus_per_run, options.runs_per_gpu, options.workers)
+    )
     trials = plan(found, options.runs)
     for i, trial in enumerate(trials):
         console.print(f"{i:4d}  {state(trial):8s}  {in_words(trial.configuration)}")
@@ -120,13 +124,18 @@ def dry_run(file: str, options: SweepOptions) -> int:
     if not left:
         console.print(f"{runs}: nothing to do, all of them are over")
         return 0
-    seconds, timed, settings = estimate(todo or trials, where[0].threads)
-    seconds *= left / len(todo or trials)
+    cost = estimate(todo or trials, where[0] if where else None, options.runs / found.name)
+    if cost is None:
+        console.print(f"{runs}, {left} to do: how long is not measured here: no GPU")
+        return 0
+    cost = cost.times(left / len(todo or trials))
+    on_all = cost.seconds * (1 / min(len(where) or 1, left))
+    together = f", {on_all.shown(duration)} on {len(where)}" if where else ""
     console.print(
-        f"{runs}, {left} to do: about {duration(seconds)} of training on one slot, "
-        f"{duration(seconds / min(len(where), left))} on {len(where)} "
-        f"({timed} of {settings} settings timed here; start and measurements come on top)"
+        f"{runs}, {left} to do: {cost.seconds.shown(duration)} of training on one slot{together}; "
+        "start and measurements come on top"
     )
+    console.print(f"of these: {cost.basis}")
     return 0
 
 

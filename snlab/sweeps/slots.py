@@ -81,6 +81,11 @@ def slots(
     ]
 
 
+def absent(gpus: str | None, workers: int | None = None) -> bool:
+    """Whether GPUs are asked for where there is none, as on a cluster's login node."""
+    return gpus is not None and workers is None and not gpus_in_reach()
+
+
 def _chosen(gpus: str | None) -> list[str]:
     there = gpus_in_reach()
     if gpus is None:

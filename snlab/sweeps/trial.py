@@ -203,12 +203,17 @@ def settle(planned: Planned, root: Path) -> Path:
         if planned.folder.exists():
             return planned.folder
         planned.folder.unlink(missing_ok=True)  # a link that leads nowhere any more
-        elsewhere = [p for p in root.glob(f"*/*-{planned.identity}") if not p.is_symlink()]
-        elsewhere += [p for p in root.glob(f"*-{planned.identity}") if not p.is_symlink()]
-        if not elsewhere:
+        there = elsewhere(planned, root)
+        if there is None:
             planned.folder.mkdir(parents=True)
             return planned.folder
         sweep_folder.mkdir(parents=True, exist_ok=True)
-        link = sweep_folder / elsewhere[0].name
-        link.symlink_to(os.path.relpath(elsewhere[0], sweep_folder), target_is_directory=True)
+        link = sweep_folder / there.name
+        link.symlink_to(os.path.relpath(there, sweep_folder), target_is_directory=True)
         return link
+
+
+def elsewhere(planned: Planned, root: Path) -> Path | None:
+    """The folder of the same trial in another sweep below ``root``, or in ``root`` itself."""
+    found = (*root.glob(f"*/*-{planned.identity}"), *root.glob(f"*-{planned.identity}"))
+    return next((path for path in found if not path.is_symlink()), None)
