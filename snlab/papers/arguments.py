@@ -65,7 +65,9 @@ class Options:
     @property
     def what(self) -> Item:
         """The item itself."""
-        return _item(self.item)
+        from snlab.results.papers import paper_item  # reads files: only where something is reproduced
+
+        return paper_item(self.item)
 
     @property
     def chosen(self) -> str:
@@ -105,20 +107,6 @@ class Options:
             name = field.name.replace("_", "-") if dashed else field.name
             words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
         return shlex.join([*words, *(f"--import={module}" for module in self.imports)])
-
-
-def _item(name: str) -> Item:
-    """The item of that name; UserError with those of the paper that it names, or with the nearest of all."""
-    from snlab.results.papers import paper, paper_item, papers  # read files: only where one is reproduced
-
-    owner, _, rest = name.partition("/")
-    if owner not in papers():
-        return paper_item(name)
-    items = paper(owner).items
-    if rest not in items:
-        begin = f"{owner} is a paper" if not rest else f"unknown table or figure {name!r}"
-        raise UserError(f"{begin}; what can be reproduced of it: {', '.join(f'{owner}/{i}' for i in items)}")
-    return items[rest]
 
 
 def _check_folder(folder: Path, writable: bool) -> None:

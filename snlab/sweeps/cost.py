@@ -27,6 +27,9 @@ DISCRIMINATOR = (0.5, 0.85)
 APART = 2.0  # times as long, or as short, an update may take as one of another kind of as many products
 
 
+_Sizes = dict[tuple[str, str], Size]  # of networks by Kind.networks
+
+
 class Between(NamedTuple):
     """Seconds, between two limits: the same but where they are a guess."""
 
@@ -125,7 +128,10 @@ def estimate(trials: Sequence[Planned], slot: Slot | None, runs: Path) -> Estima
     with quiet():
         groups = _groups(trials)
         finished = list(finished_runs(runs, groups, slot))
-        known = {kind: _Known(medians(finished, kind)) for kind in groups}
+        known = {
+            kind: _Known(medians(finished, kind))
+            for kind in {**groups, **{run.kind: run for run in finished}}
+        }
         sizes = _sizes(groups)
         if slot is not None:
             _time(groups, known, sizes, slot)
@@ -152,39 +158,37 @@ def _groups(trials: Iterable[Planned]) -> dict[Kind, _Group]:
     return found
 
 
-def _sizes(groups: Mapping[Kind, _Group]) -> dict[Kind, Size]:
-    """Of each kind's networks; normalizers of the same share them."""
-    found: dict[tuple[str, str], Size] = {}
+def _sizes(groups: Mapping[Kind, _Group]) -> _Sizes:
+    found: _Sizes = {}
     for kind, group in groups.items():
-        key = (kind.network, kind.dataset)
-        if key not in found:
+        if kind.networks not in found:  # runs under another normalizer share them
             cli = FitCLI(group.first.arguments)
             cli.build(load=False)
-            found[key] = Size.of(cli.model)
-    return {kind: found[kind.network, kind.dataset] for kind in groups}
+            found[kind.networks] = Size.of(cli.model)
+    return found
 
 
 # ---- timing ----------------------------------------------------------------------------------------------
 
 
-def _time(
-    groups: Mapping[Kind, _Group], known: Mapping[Kind, _Known], sizes: Mapping[Kind, Size], slot: Slot
-) -> None:
+def _time(groups: Mapping[Kind, _Group], known: Mapping[Kind, _Known], sizes: _Sizes, slot: Slot) -> None:
     """Time kinds that are not known, that of most work first, as far as the budget goes."""
     started = time.perf_counter()
     unknown = [kind for kind, group in groups.items() if not known[kind].determines(group.steps)]
-    unknown.sort(key=lambda kind: groups[kind].products(kind, sizes[kind]), reverse=True)
+    unknown.sort(key=lambda kind: groups[kind].products(kind, sizes[kind.networks]), reverse=True)
     speeds: list[float] = []  # seconds a product
     with _threads(slot.threads):
         for kind in unknown:
             left = BUDGET_SECONDS - (time.perf_counter() - started)
-            first = sizes[kind].products(kind, 1)
+            first = sizes[kind.networks].products(kind, 1)
             if speeds and first * statistics.median(speeds) > left:
                 continue
             arguments, most = groups[kind].first.arguments, max(groups[kind].steps)
             found = seconds_an_update(arguments, most, left / 2, cpu=not slot.gpus)  # others want some, too
             known[kind].timed.update(found)
-            speeds += [seconds / sizes[kind].products(kind, n_dis) for n_dis, seconds in found.items()]
+            speeds += [
+                seconds / sizes[kind.networks].products(kind, n_dis) for n_dis, seconds in found.items()
+            ]
 
 
 @contextmanager
@@ -203,7 +207,7 @@ def _threads(count: int) -> Iterator[None]:
 def _sum(
     groups: Mapping[Kind, _Group],
     known: Mapping[Kind, _Known],
-    sizes: Mapping[Kind, Size],
+    sizes: _Sizes,
     machines: tuple[str, ...],
 ) -> Estimate:
     total = Estimate(Between(0.0, 0.0), kinds=len(groups), machines=machines)
@@ -246,14 +250,16 @@ def _at(points: Mapping[int, float], n_dis: int) -> Between:
     return Between(min(scaled), max(scaled))
 
 
-def _as_others(kind: Kind, n_dis: int, known: Mapping[Kind, _Known], sizes: Mapping[Kind, Size]) -> Between:
+def _as_others(kind: Kind, n_dis: int, known: Mapping[Kind, _Known], sizes: _Sizes) -> Between:
     """By the products of an update, as fast as kinds that are known are; best those of the same networks."""
     speeds: dict[bool, list[float]] = {True: [], False: []}
     for other, of in known.items():
         same = (other.network, other.dataset) == (kind.network, kind.dataset)
-        speeds[same] += [seconds / sizes[other].products(other, at) for at, seconds in of.points.items()]
+        speeds[same] += [
+            seconds / sizes[other.networks].products(other, at) for at, seconds in of.points.items()
+        ]
     near = speeds[True] or speeds[False]
-    products = sizes[kind].products(kind, n_dis)
+    products = sizes[kind.networks].products(kind, n_dis)
     middle = math.sqrt(min(near) * max(near))
     low, high = min(min(near), middle / APART), max(max(near), middle * APART)
     return Between(low * products, high * products)

@@ -28,15 +28,17 @@ class Finished(NamedTuple):
 
 
 def finished_runs(runs: Path, kinds: Iterable[Kind], slot: Slot | None) -> Iterator[Finished]:
-    """Runs of one of ``kinds`` below a folder that ended with a result, on a machine like this one."""
-    wanted = {*kinds}
+    """Runs of networks of ``kinds`` below a folder that ended with a result, on a machine like this one."""
+    wanted = {kind.networks for kind in kinds}
     for folder in run_folders(runs)[0] if runs.is_dir() else ():
         try:
             run = Run.read(folder)
             if run.outcome not in OVER or not _alike(run.summary, slot):
                 continue
             kind = Kind.of(run.config)
-            rates = run.numbers(names.GENERATOR_STEPS_PER_SECOND) if kind in wanted else None
+            if kind.networks not in wanted:
+                continue
+            rates = run.numbers(names.GENERATOR_STEPS_PER_SECOND)
             n_dis = int(run.config["model"]["n_dis"])
         except (UserError, OSError, KeyError, TypeError):
             continue  # it cannot be read, or is of a module of the user's
@@ -56,7 +58,7 @@ def _alike(summary: Mapping[str, Any], slot: Slot | None) -> bool:
 
 
 def medians(finished: Iterable[Finished], kind: Kind) -> dict[int, float]:
-    """Seconds of an update of that kind, by n_dis: one run that others slowed down does not count for more."""
+    """Seconds of an update of that kind, by n_dis: medians, as other processes slow down a run or two."""
     found: dict[int, list[float]] = {}
     for run in finished:
         if run.kind == kind:

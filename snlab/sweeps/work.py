@@ -31,6 +31,11 @@ class Kind(NamedTuple):
     generator_batch: int
     rest: tuple[str, ...]
 
+    @property
+    def networks(self) -> tuple[str, str]:
+        """What decides how large they are: their name, and that of the data."""
+        return self.network, self.dataset
+
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Kind:
         """That of a run's configuration; UserError or KeyError where this version does not know it."""
@@ -45,7 +50,7 @@ class Kind(NamedTuple):
             generator_batch=model["generator_batch_size"] or model["batch_size"],
             rest=(
                 f"average {model['ema_decay'] is not None}",
-                f"noise {data.get('noise')}",
+                f"noise {bool(data.get('noise'))}",
                 f"precision {found['trainer'].get('precision')}",
             ),
         )

@@ -220,7 +220,7 @@ def test_a_dry_run_prints_every_run_their_number_and_the_cost(tmp_path, capsys):
     assert "model.n_dis=2 model.normalizer=spectral_norm" in out
     assert out.count(" new ") == 4
     assert "4 runs, 4 to do: about" in out
-    assert "of 4 settings timed here" in out
+    assert "of these: 4 runs as timed here over a few updates (2 of 2 kinds of run)" in out
     assert not (tmp_path / "runs").exists()
 
 

@@ -9,6 +9,7 @@ import pytest
 from snlab.cli import main
 from snlab.core.errors import UserError
 from snlab.sweeps.check import check, plan
+from snlab.sweeps.cost import Between, Estimate
 from snlab.sweeps.document import read_sweep
 from snlab.training.arguments import FitCLI
 from tests.sweeps.test_check import written
@@ -60,7 +61,7 @@ def test_null_is_a_value(macro, tmp_path):
 
 
 def test_configurations_that_are_one_run_are_said(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("snlab.sweeps.command.estimate", lambda trials, threads: (1.0, 1, 1))
+    monkeypatch.setattr("snlab.sweeps.command.estimate", lambda *_: Estimate(Between(1.0, 1.0)))
     path = ring(tmp_path, NULLS)
     assert main(["sweep", str(path), "--dry-run", "--runs", str(tmp_path / "runs"), "--workers", "1"]) == 0
     out = capsys.readouterr().out
