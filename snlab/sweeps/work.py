@@ -58,8 +58,8 @@ class Kind(NamedTuple):
 
 def _without_weights(normalizer: str) -> str:
     """
-    >>> _without_weights("gradient_penalty(weight=1)+spectral_norm(iterations=2, scale=2.0)")
-    'gradient_penalty(kind=two_sided)+spectral_norm(iterations=2)'
+    >>> _without_weights("gradient_penalty(kind=one_sided, weight=1)+spectral_norm(iterations=2, scale=2.0)")
+    'gradient_penalty(kind=one_sided)+spectral_norm(iterations=2)'
     """
     terms = []
     for term, (_, made) in zip(parse(normalizer), NORMALIZERS.factories(normalizer), strict=True):
