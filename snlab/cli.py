@@ -263,6 +263,7 @@ def report(options: argparse.Namespace) -> int:
         from snlab.results.live import watch
 
         watch(_roots(options), options.out, options.port)
+        return 0
     if options.port is not None:
         raise UserError("--port is of --watch")
     from snlab.results.report import report as write_report
@@ -270,6 +271,7 @@ def report(options: argparse.Namespace) -> int:
 
     found = runs_of(*_roots(options))
     write_report(found.runs, options.out, found.skipped)
+    _say_skipped(found.skipped)
     print(options.out)
     return 0
 

@@ -22,6 +22,16 @@ def progress(what: str, total: float | None = None) -> Iterator[Callable[[float]
         yield done
 
 
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Inside, ``what`` goes on: a terminal shows that it does; in a log there is no word of it."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with _bar(what, None):
+        yield
+
+
 def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     """The items, of which there are ``total``, while ``progress`` shows how many have been taken."""
     with progress(f"{what} ({total:,})", total) as done:

@@ -31,7 +31,7 @@ Stamp = dict[Path, tuple[int, int, int]]
 def watch(roots: Sequence[str | Path], out: Path, port: int | None = None) -> None:
     """Serve the page of the runs below ``roots``, and write it to ``out`` whenever they have gone on.
 
-    Until there is a run that can be read, the page says so. Ends by KeyboardInterrupt alone.
+    Until there is a run that can be read, the page says so. Ctrl-C ends it, and it says what it leaves.
 
     Args:
         roots: folders of runs, which are there.
@@ -50,16 +50,22 @@ def watch(roots: Sequence[str | Path], out: Path, port: int | None = None) -> No
     try:
         print(f"http://{HERE}:{server.server_port}/ shows the runs as they go on; Ctrl-C ends it", flush=True)
         follow(roots, out, page)
+    except KeyboardInterrupt:
+        left = f"{out} is the page as it was last made" if page.written else f"no run was there for {out}"
+        print(f"no longer served; {left}")
     finally:
         server.shutdown()
         server.server_close()
 
 
 class LivePage:
-    """The page as it is served now, and the version by which it knows whether it is the newest."""
+    """The page as it is served now, and the version by which it knows whether it is the newest.
+
+    ``written`` says whether it is in a file, too, as a page of runs is.
+    """
 
     def __init__(self) -> None:
-        self.version, self.content = "", b""
+        self.version, self.content, self.written = "", b"", False
         self.put(_notice("The page is being made."), "none")
 
     def put(self, page: bytes, version: str) -> None:
@@ -85,7 +91,7 @@ def follow(roots: Sequence[str | Path], out: Path, page: LivePage, rounds: int |
         if now != before:
             started = time.monotonic()
             try:
-                page.put(_made(roots, out), version_of(now))
+                page.put(_made(roots, out, page), version_of(now))
                 before = now
             except OSError:  # a run was moved aside while it was read: it is looked at again
                 before = None
@@ -96,12 +102,13 @@ def follow(roots: Sequence[str | Path], out: Path, page: LivePage, rounds: int |
             rest = 0.0
 
 
-def _made(roots: Sequence[str | Path], out: Path) -> bytes:
+def _made(roots: Sequence[str | Path], out: Path, page: LivePage) -> bytes:
     try:
         found = collect(*roots)
     except UserError as error:
         return _notice(str(error))
     report(found.runs, out, found.skipped)
+    page.written = True
     return out.read_bytes()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from snlab.core.errors import UserError
+from snlab.core.progress import waiting
 from snlab.results.output import write
 from snlab.results.page.content import content
 from snlab.results.page.document import document
@@ -37,7 +38,9 @@ def runs_of(*roots: str | Path) -> Collected:
 
 def report(runs: Sequence[Run], out: str | Path, skipped: Sequence[Skipped] = ()) -> None:
     """Write the page of ``runs`` to ``out``, in one piece; UserError where that cannot be."""
-    write(out, page(runs, skipped))
+    with waiting(f"making the page of {len(runs)} {'run' if len(runs) == 1 else 'runs'}"):
+        made = page(runs, skipped)
+    write(out, made)
 
 
 def page(runs: Sequence[Run], skipped: Sequence[Skipped] = ()) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import re
-import shutil
 import signal
 import socket
 import struct
@@ -13,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from snlab.results import live
 from snlab.results.live import LivePage, follow, watch
 from snlab.results.report import report
 from snlab.tracking.run_folder import Run, RunWriter
+from tests.results.browser import READY, chromium, needs_chromium, until
 
-CHROMIUM = shutil.which("chromium")
+__all__ = ["chromium"]
 
 
 @pytest.fixture
@@ -222,10 +223,16 @@ def test_what_is_written_is_what_report_writes(lab: Any, tmp_path: Path) -> None
     assert policy.sub(b"", script.sub(b"", page.content)) == written
 
 
-@pytest.mark.slow
-def test_the_command_serves_until_ctrl_c(lab: Any, tmp_path: Path) -> None:
-    lab.write("none", 0, metrics=lambda *_: {"loss/discriminator": 1.0})
-    words = ["report", "--watch", "--runs", str(lab.root), "--out", str(tmp_path / "page.html")]
+# ---- the command -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def watching(root: Path, out: Path) -> Iterator[tuple[int, list[str]]]:
+    """``snlab report --watch`` in a process of its own: its port, and, once it is over, what it has said.
+
+    Ctrl-C ends it, with exit code 0.
+    """
+    words = ["report", "--watch", "--runs", str(root), "--out", str(out)]
     process = subprocess.Popen(
         [sys.executable, "-m", "snlab", *words],
         stdout=subprocess.PIPE,
@@ -233,46 +240,99 @@ def test_the_command_serves_until_ctrl_c(lab: Any, tmp_path: Path) -> None:
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a background job ignores
     )
+    said: list[str] = []
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
         found = re.match(r"http://127\.0\.0\.1:(\d+)/ shows the runs as they go on; Ctrl-C ends it\n", line)
         assert found
-        port = int(found[1])
-        until = time.monotonic() + 60
-        while asked(port, "/version")[1] == b"none" and time.monotonic() < until:
-            time.sleep(0.2)
-        assert b"Normalizers compared" in asked(port)[1]
+        yield int(found[1]), said
     finally:
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-    with pytest.raises(OSError, match="refused"):
-        asked(port)
+        told, errors = process.communicate(timeout=30)
+        said += [told, errors]
+    assert process.returncode == 0
+
+
+def wait_for_a_page(port: int) -> None:
+    until = time.monotonic() + 60
+    while asked(port, "/version")[1] == b"none":
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="wants Debian's chromium")
-def test_a_browser_loads_it_again_and_keeps_its_view(served: tuple[LivePage, int]) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    page, port = served
-    text = "<html><head></head><body><h1>{}</h1><details><summary>more</summary>x</details>{}</body></html>"
-    tall = "<p style='height: 4000px'>tall</p>"
-    page.put(text.format("one", tall).encode(), "1")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        tab = browser.new_page()
+def test_the_command_serves_until_ctrl_c(lab: Any, tmp_path: Path) -> None:
+    lab.root.mkdir()
+    out = tmp_path / "page.html"
+    with watching(lab.root, out) as (port, said):
+        wait_for_a_page(port)
+        assert b"no run in" in asked(port)[1]
+    assert said == [f"no longer served; no run was there for {out}\n", ""]
+    with pytest.raises(OSError, match="refused"):
+        asked(port)
+    lab.write("none", 0, metrics=lambda *_: {"loss/discriminator": 1.0})
+    with watching(lab.root, out) as (port, said):
+        wait_for_a_page(port)
+        assert b"Normalizers compared" in asked(port)[1]
+    assert said == [f"no longer served; {out} is the page as it was last made\n", ""]
+    assert b"Normalizers compared" in out.read_bytes()
+
+
+VIEW = """() => ({
+    open: [...document.querySelectorAll("button.open[aria-expanded=true]")].map((b) => b.textContent),
+    configuration: [...document.querySelectorAll(".details details")].map((d) => d.open),
+    left: document.querySelector("#runs .wide").scrollLeft,
+    focus: document.activeElement.textContent,
+    x: scrollX, fragment: location.hash,
+})"""
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_reload_keeps_what_a_reader_has_before_them(lab: Any, tmp_path: Path, chromium: Any) -> None:
+    """On the page that the command serves: rows that are open, scrolled tables, the focus, the fragment."""
+    for normalizer in ("weight_norm", "spectral_norm"):
+        lab.write(normalizer, 0)
+    lab.write("none", 1, outcome="unfinished", until=50)
+    with watching(lab.root, tmp_path / "page.html") as (port, _):
+        wait_for_a_page(port)
+        tab = chromium.new_page(viewport={"width": 390, "height": 700})
         said: list[str] = []
         tab.on("console", lambda message: said.append(message.text))
         tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.goto(f"http://127.0.0.1:{port}/#normalizer=none")
-        tab.evaluate("document.querySelector('details').open = true; scrollTo(0, 1234); window.mark = 1")
-        tab.wait_for_timeout(1500)
+        tab.goto(f"http://127.0.0.1:{port}/#smooth=0.5")
+        until(tab, READY)
+        for name in ("digits-none-1", "digits-weight_norm-0"):
+            tab.locator("#runs button.open", has_text=name).click()
+        tab.locator("#runs .details details summary").first.click()
+        tab.locator("#runs button.open", has_text="digits-weight_norm-0").focus()  # which scrolls to it
+        tab.evaluate("document.querySelector('#runs .wide').scrollLeft = 120")
+        tab.evaluate("scrollTo(0, document.getElementById('runs').offsetTop - 50); window.mark = 1")
+        before = tab.evaluate(VIEW)
+        assert sorted(before["open"]) == ["digits-none-1", "digits-weight_norm-0"]
+        assert before["left"] == 120
+        tab.wait_for_timeout(1300)
         assert tab.evaluate("window.mark") == 1  # nothing is new: it was not loaded again
-        page.put(text.format("two", tall).encode(), "2")
-        tab.wait_for_function("document.querySelector('h1').innerText === 'two' && scrollY === 1234")
-        assert tab.evaluate("document.querySelector('details').open")
-        assert tab.url.endswith("/#normalizer=none")
+        for change in (goes_on, another):
+            change(lab)
+            until(tab, "window.mark !== 1")
+            until(tab, READY)
+            until(tab, f"document.querySelector('#runs .wide')?.scrollLeft === {before['left']}")
+            assert tab.evaluate(VIEW) == before
+            top = tab.evaluate("document.getElementById('runs').getBoundingClientRect().top")
+            tab.evaluate("window.mark = 1")
+            if change is goes_on:  # nothing came in above
+                assert top == pytest.approx(50, abs=2)
+        assert tab.locator("#runs button.open").count() == 4
         assert said == []
-        browser.close()
+        tab.close()
+
+
+def goes_on(lab: Any) -> None:
+    RunWriter(lab.root / "digits-none-1").append_metrics(100, {"loss/discriminator": 1.0})
+
+
+def another(lab: Any) -> None:
+    """A run more, there in one piece: of the list that has it, it is the first."""
+    type(lab)(lab.root.parent / "elsewhere").write("gradient_penalty", 0).rename(lab.root / "a-run")

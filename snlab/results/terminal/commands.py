@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +24,8 @@ def add_runs(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="EXPR",
-        help='those alone: a KEY, one of = != < <= > >= ~ (contains) and a value, as in "state=finished" or '
-        '"model.n_dis>1 and seed<3"; again, where all of several are to hold',
+        help="those alone: a KEY, one of = != < <= > >= ~ (contains) and a value, as in "
+        '"normalizer=spectral norm" or "model.n_dis>1 and seed<3"; again, where all of several are to hold',
     )
     parser.add_argument("--json", action="store_true", help="all that is known of each, as JSON")
 
@@ -49,6 +50,8 @@ def runs(options: Namespace, roots: Sequence[str | Path]) -> int:
     found = listing(collect(*roots), options.sort, options.reverse, options.conditions)
     if options.json:
         print(as_json(found))
+        for line in found.missed:
+            print(line, file=sys.stderr)
     else:
         draw(found.drawn)
     return 0

@@ -11,17 +11,21 @@ from typing import Any
 
 from snlab.core import names
 from snlab.core.errors import UserError, nearest
+from snlab.results import looks
 from snlab.results.extractors import extractors
 from snlab.results.groups import flattened, said
-from snlab.results.reading import final, record
-from snlab.results.terminal.finding import identity_of
+from snlab.results.notes import listed
+from snlab.results.reading import DAMAGED, final, record
+from snlab.results.terminal.finding import SHORTEST, identity_of
 from snlab.tracking.places import in_use
-from snlab.tracking.run_folder import DIVERGED, FINISHED, UNFINISHED, Run
+from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, KILLED, STOPPED, UNFINISHED, Run
 
 RUNNING = "running"  # unfinished, and a process of this machine has the folder
 BROKEN = "broken"  # a run's folder that cannot be read
 STATE, UPDATES, TIME, SCORE = "state", "updates", "time", "score"
 MODEL = "model."  # which need not be said of a setting
+ALIASES = {"data set": "dataset"}  # of columns, by what they are known as
+STATES = (*(FINISHED, DIVERGED, FAILED, KILLED, STOPPED, UNFINISHED), RUNNING, DAMAGED, BROKEN)
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,15 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "!=": operator.ne, "<=": operator.le, ">=": operator.ge, "=": operator.eq, "<": operator.lt,
     ">": operator.gt, "~": operator.contains,
 }  # fmt: skip
-_CONDITION = re.compile(r"\s*([^\s=!<>~]+)\s*(==|!=|<=|>=|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
+_CONDITION = re.compile(r"\s*([^\s=!<>~]+(?: [^\s=!<>~]+)*)\s*(==|!=|<=|>=|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """``key`` is compared with ``value``: as numbers where both are, by their order only so, else as text."""
+    """``key`` is compared with ``value``: as numbers where both are, by their order only so, else as text.
+
+    As text, both as the configuration has it and as it is printed: ``spectral_norm`` and ``spectral norm``.
+    """
 
     key: str
     operator: str
@@ -101,7 +108,18 @@ class Condition:
             return OPERATORS[self.operator](_number(known), number)
         if self.operator in ("<", "<=", ">", ">="):
             return False
-        return OPERATORS[self.operator](_text(known), self.value)
+        compare = operator.contains if self.operator == "~" else operator.eq
+        found = any(compare(text, self.value) for text in self._texts(of))
+        return found != (self.operator == "!=")
+
+    def _texts(self, of: Facts) -> list[str]:
+        """What is known by the key as text, and as it is printed; a run by its identity's beginning, too."""
+        text = _text(of.get(self.key))
+        begins = self.key in ("run", "identity") and len(self.value) >= SHORTEST
+        return [text, looks.label(text), *([str(of.known["identity"])[: len(self.value)]] if begins else [])]
+
+    def __str__(self) -> str:
+        return f"{self.key}{self.operator}{self.value}"
 
 
 def conditions(expressions: Iterable[str]) -> list[Condition]:
@@ -118,8 +136,33 @@ def conditions(expressions: Iterable[str]) -> list[Condition]:
             sign = read[2].replace("==", "=")
             if sign in ("<", "<=", ">", ">=") and _number(read[3]) is None:
                 raise UserError(f"--filter {part!r}: {sign} wants a number, got {read[3]!r}")
-            found.append(Condition(read[1], sign, read[3]))
+            found.append(Condition(ALIASES.get(read[1], read[1]), sign, read[3]))
     return found
+
+
+def without_any(wanted: Sequence[Condition], of: Sequence[Facts]) -> list[str]:
+    """A line for each condition that no run meets for want of such a value, with those that there are.
+
+    UserError where the value is a misspelt one.
+    """
+    lines = []
+    for condition in wanted:
+        if condition.operator not in ("=", "~") or any(condition.holds(one) for one in of):
+            continue
+        known = [value for one in of if (value := one.get(condition.key)) is not None]
+        number = _number(condition.value)
+        numbers = [found for value in known if (found := _number(value)) is not None and math.isfinite(found)]
+        if numbers and number is not None:
+            closest = min(numbers, key=lambda found: abs(found - number))
+            lines.append(f"no run has {condition}; the nearest is {closest:.15g}")
+            continue
+        texts = [*dict.fromkeys(looks.label(_text(value)) for value in known)]
+        hint = nearest(condition.value, {*texts, *map(_text, known)})
+        right = condition.key in (STATE, "outcome") and condition.value in STATES  # though no run has it
+        if hint.startswith("did you mean") and condition.operator == "=" and not right:
+            raise UserError(f"--filter: no run has {condition}; {hint}")
+        lines.append(f"no run has {condition}; there is: {listed(texts) or 'none'}")
+    return lines
 
 
 def check_key(option: str, key: str, of: Sequence[Facts]) -> None:

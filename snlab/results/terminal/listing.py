@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from snlab.results.notes import extractor_notes, skipped_note
 from snlab.results.reading import Collected, record
 from snlab.results.tables.table import NOTHING
 from snlab.results.terminal.facts import (
+    ALIASES,
     BROKEN,
     SCORE,
     STATE,
@@ -27,6 +28,7 @@ from snlab.results.terminal.facts import (
     conditions,
     facts,
     order,
+    without_any,
 )
 from snlab.results.terminal.finding import short
 from snlab.results.terminal.screen import state_text, text
@@ -35,9 +37,9 @@ from snlab.tracking.run_folder import FINISHED, Run, Skipped, finite
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 NARROW = 72  # columns of a terminal: below, normalizer and data set share a column
-ALIASES = {"data set": "dataset"}  # of columns, by what they are known as
 VALUE = "value"  # what stands in the place of the score
 WORDS = 80  # characters of a name in a line
 NOTE = 1500  # characters of what is said below
@@ -48,7 +50,7 @@ class Listing:
     """The runs to list, in order; those that were read but not wanted, only to be counted.
 
     ``settings`` says of each folder what tells its run from others of its data set, as `Group.setting` does.
-    ``measured`` is a logged name that takes the score's place.
+    ``measured`` is a logged name that takes the score's place. ``missed`` says what was wanted of no run.
     """
 
     runs: list[Facts]
@@ -56,40 +58,62 @@ class Listing:
     skipped: list[Skipped]
     settings: dict[str, str]
     measured: str | None = None
+    missed: tuple[str, ...] = ()
 
     def drawn(self, width: int) -> RenderableType:
-        """A table to a terminal's width, and below it what must be said."""
+        """A table to a terminal's width, and below it what must be said.
+
+        Settings stand beside the normalizer where every run then has one line; else by number, and below.
+        """
         from rich.console import Group
         from rich.table import Table
 
         narrow = width < NARROW
-        table = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), pad_edge=False, header_style="bold")
+        between = 1 if narrow else 2
         of = ("normalizer, data set",) if narrow else ("data set", "normalizer")
-        for title in ("run", STATE, *of, "seed", UPDATES, VALUE if self.measured else SCORE, TIME):
+        titles = ("run", STATE, *of, "seed", UPDATES, VALUE if self.measured else SCORE, TIME)
+        numbered: dict[str, int] = {}
+        rows = [self._cells(one, narrow, numbered) for one in self._identified()]
+        if sum(_widths(titles, rows)) + between * (len(titles) - 1) > width:
+            told = (self.settings[one.known["folder"]] for one in self.runs)
+            numbered = {setting: i for i, setting in enumerate(dict.fromkeys(filter(None, told)), 1)}
+            rows = [self._cells(one, narrow, numbered) for one in self._identified()]
+        table = Table(box=None, padding=(0, between, 0, 0), pad_edge=False, header_style="bold")
+        for title in titles:
             words = title in of
             left = words or title in ("run", STATE)
             table.add_column(title, justify="left" if left else "right", no_wrap=not words, overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        notes = [*(f"[{i}]: {setting}" for setting, i in numbered.items()), *self.notes()]
+        return Group(*([table] if self.runs else []), *(text(note, "dim", most=NOTE) for note in notes))
+
+    def _identified(self) -> list[tuple[Facts, str, Extractor | None]]:
+        """Each run with the beginning of its identity, and what its score comes from."""
         identities = short([one.known["identity"] for one in self.runs])
         labels = _labels([one.run for one in self.runs])
-        for one in self.runs:
-            identity, label = identities[one.known["identity"]], labels.get(one.known["folder"])
-            table.add_row(
-                text(identity, "bold"), state_text(one.known[STATE]), *self._names(one, narrow),
-                text(one.run.seed), *self._numbers(one, label),
-            )  # fmt: skip
-        notes = [text(note, "dim", most=NOTE) for note in self._notes()]
-        return Group(*([table] if self.runs else []), *notes)
+        return [
+            (one, identities[one.known["identity"]], labels.get(one.known["folder"])) for one in self.runs
+        ]
 
-    def _names(self, one: Facts, narrow: bool) -> list[RenderableType]:
-        """The data set, and the normalizer with its setting; in one cell where it is ``narrow``."""
+    def _cells(
+        self, of: tuple[Facts, str, Extractor | None], narrow: bool, numbered: Mapping[str, int]
+    ) -> list[Text]:
+        """A run's line; data set and normalizer in one cell where it is ``narrow``."""
+        one, identity, label = of
         setting = self.settings[one.known["folder"]]
-        normalizer = looks.label(one.run.normalizer) + (f" [{setting}]" if setting else "")
-        dataset = looks.label(one.run.dataset)
+        normalizer = looks.label(one.run.normalizer)
+        normalizer += f" [{numbered.get(setting, setting)}]" if setting else ""
+        dataset = text(looks.label(one.run.dataset), "dim" if narrow else "", most=WORDS)
+        names = [dataset, text(normalizer, most=2 * WORDS)]
         if narrow:
-            return [text(normalizer, most=2 * WORDS).append("\n").append(text(dataset, "dim", most=WORDS))]
-        return [text(dataset, most=WORDS), text(normalizer, most=2 * WORDS)]
+            names = [names[1].append("\n").append_text(dataset)]
+        return [
+            text(identity, "bold"), state_text(one.known[STATE]), *names, text(one.run.seed),
+            *self._numbers(one, label),
+        ]  # fmt: skip
 
-    def _numbers(self, one: Facts, label: Extractor | None) -> list[RenderableType]:
+    def _numbers(self, one: Facts, label: Extractor | None) -> list[Text]:
         done, seconds = one.known[UPDATES], one.known[TIME]
         updates = str(done) if one.run.outcome == FINISHED else f"{done}/{one.run.generator_steps}"
         value = number(one.get(self.measured or SCORE))
@@ -98,7 +122,8 @@ class Listing:
         took = duration(seconds) if isinstance(seconds, int | float) else NOTHING
         return [text(updates), text(value), text(took)]
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """What must be said below the list."""
         scores: dict[str, dict[str, None]] = {}
         for one in self.runs:
             if one.score is not None and self.measured is None:
@@ -107,7 +132,7 @@ class Listing:
         notes += [f"{VALUE}: {self.measured}, as last logged"] if self.measured else []
         notes += extractor_notes([one.run for one in self.runs])
         notes += [f"{_runs(self.others)} left out by --filter"] if self.others else []
-        return [*notes, *skipped_note(self.skipped)]
+        return [*self.missed, *notes, *skipped_note(self.skipped)]
 
 
 def listing(
@@ -115,7 +140,7 @@ def listing(
 ) -> Listing:
     """The runs of which every condition ``wanted`` holds, sorted.
 
-    UserError for a condition that does not read as one, and for a key that no run has.
+    UserError for a condition that does not read as one, for a key that no run has, and for a misspelt value.
 
     Args:
         found: the runs, and the folders that cannot be read.
@@ -127,6 +152,7 @@ def listing(
     every = [facts(run) for run in found.runs]
     for condition in asked:
         check_key("--filter", condition.key, every)
+    missed = tuple(without_any(asked, every))
     chosen = [one for one in every if all(condition.holds(one) for condition in asked)]
     settings = _settings(found.runs)
     datasets = list(by_dataset(found.runs))
@@ -134,18 +160,18 @@ def listing(
     def usual(one: Facts) -> Any:
         run = one.run
         setting = looks.natural(settings[one.known["folder"]])
-        return datasets.index(run.dataset), setting, looks.order(run.normalizer), run.seed
+        return datasets.index(run.dataset), looks.order(run.normalizer), setting, run.seed
 
     chosen.sort(key=usual, reverse=reverse and sort is None)
     if sort is None:
-        return Listing(chosen, len(every) - len(chosen), found.skipped, settings)
+        return Listing(chosen, len(every) - len(chosen), found.skipped, settings, missed=missed)
     key = ALIASES.get(sort, sort)
     check_key("--sort", key, every)
     place = order(key)
     known = sorted((one for one in chosen if place(one)[0] < 2), key=place, reverse=reverse)
     unknown = [one for one in chosen if place(one)[0] == 2]
     measured = key if any(key in one.run.names(key) for one in chosen) else None
-    return Listing([*known, *unknown], len(every) - len(chosen), found.skipped, settings, measured)
+    return Listing([*known, *unknown], len(every) - len(chosen), found.skipped, settings, measured, missed)
 
 
 def as_json(of: Listing) -> str:
@@ -194,6 +220,15 @@ def _labels(runs: Sequence[Run]) -> dict[str, Extractor]:
                 if extractor.scored(run) and run.names(f"{names.FID}/{extractor.name}"):
                     found.setdefault(str(run.folder), extractor)
     return found
+
+
+def _widths(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[int]:
+    """Of each column, in characters of a terminal."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(titles)
+    return [
+        max([len(title), *(line.cell_len for cell in column for line in cell.split())])
+        for title, column in zip(titles, columns, strict=True)
+    ]
 
 
 def _runs(count: int) -> str:

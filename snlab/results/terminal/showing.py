@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from snlab.core.names import GENERATOR_STEP
@@ -13,12 +14,12 @@ from snlab.results.defaults import not_default
 from snlab.results.groups import said
 from snlab.results.repeating import command
 from snlab.results.terminal.curves import Curve, main_curves
-from snlab.results.terminal.facts import state
+from snlab.results.terminal.facts import RUNNING, state
 from snlab.results.terminal.finding import identity_of
 from snlab.results.terminal.listing import number
 from snlab.results.terminal.screen import state_text, text, whole
 from snlab.results.terminal.sparkline import sparkline
-from snlab.tracking.run_folder import CONFIG, METRICS, MODULE, SUMMARY, Run
+from snlab.tracking.run_folder import METRICS, MODULE, Run
 from snlab.tracking.scores import read_scores
 
 if TYPE_CHECKING:
@@ -81,14 +82,32 @@ def _about(run: Run) -> Iterator[tuple[str, Any]]:
 
 
 def _times(run: Run) -> Iterator[tuple[str, str]]:
-    """When its files were last written, by the clock here."""
-    for word, name in (("begun", CONFIG), ("last measured", METRICS), ("ended", SUMMARY)):
-        try:
-            written = (run.folder / name).stat().st_mtime
-        except OSError:
-            continue
-        ago = max(time.time() - written, 0.0)
-        yield word, f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(written))}, {duration(ago)} ago"
+    """When it began and ended, by what it recorded; of one that runs, when it last measured."""
+    for word in ("begun", "ended"):
+        if (then := _recorded(run.summary.get(word))) is not None:
+            yield word, _ago(then)
+    if state(run) == RUNNING:  # here and now, so the file's time is the run's own
+        with suppress(OSError):
+            yield "last measured", _ago(datetime.fromtimestamp((run.folder / METRICS).stat().st_mtime, UTC))
+
+
+def _recorded(text: Any) -> datetime | None:
+    """A time as a summary has it, ISO 8601; None where it has none, or anything else."""
+    try:
+        then = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return then if then.tzinfo else then.replace(tzinfo=UTC)
+
+
+def _ago(then: datetime) -> str:
+    """A time by the clock here, and how long ago it is.
+
+    >>> _ago(datetime.now(UTC)).endswith(", 0 s ago")
+    True
+    """
+    seconds = (datetime.now(UTC) - then).total_seconds()
+    return f"{then.astimezone():%Y-%m-%d %H:%M:%S}, {duration(max(seconds, 0.0))} ago"
 
 
 def _settings(run: Run) -> list[tuple[str, Any]]:
