@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,8 @@ def test_runs_lists_state_score_and_time(lab: Any, printed: Any) -> None:
     (lab.root / "broken/config.yaml").write_text("[1, 2")
     head, *rows = lines(printed("runs", "--runs", lab.root))
     assert head == ["run", "state", "data set", "normalizer", "seed", "updates", "score", "time"]
-    assert (
-        rows[0] == ["bbbbbbb", "diverged", "digits", "none [loss=standard]", "2", "100/200", "–", "12 s"]
-        or rows
-    )
+    # By data set, normalizer, setting, seed.
+    assert [row[0] for row in rows[:4]] == ["aaaaaaa1", "bbbbbbb", "aaaaaaa2", "ccccccc"]
     found = {row[0]: row[1:] for row in rows[:4]}
     # FID of digits_metrics at the end is 110 - 20 * rank + 2 * seed; the ring's share of good samples 0.22 p.
     assert found["aaaaaaa1"] == ["finished", "digits", "none [loss=standard]", "0", "200", "90", "12 s"]
@@ -114,6 +113,50 @@ def test_filters_and_sorting(lab: Any, printed: Any) -> None:
     assert "1 run left out by --filter" in text
 
 
+def test_filters_know_what_is_printed(lab: Any, printed: Any) -> None:
+    folders = [
+        named(lab.write("spectral_norm", 0), "aaaaaaa11111"),
+        named(lab.write("gradient_penalty(weight=2, kind=one_sided)", 1), "bbbbbbb22222"),
+        named(lab.write("none", 2, "mixture(kind=ring)", outcome=DIVERGED, until=50), "ccccccc33333"),
+    ]
+
+    def shown(condition: str) -> list[int]:
+        made = json.loads(printed("runs", "--runs", lab.root, "--json", "--filter", condition))
+        return sorted(row["seed"] for row in made)
+
+    assert shown("normalizer=spectral norm") == shown("normalizer=spectral_norm") == [0]
+    assert shown("normalizer=gradient penalty (kind=one sided, weight=2)") == [1]
+    assert shown("normalizer~one sided") == shown("normalizer~one_sided") == [1]
+    assert shown("normalizer!=spectral norm") == shown("normalizer!=spectral_norm") == [1, 2]
+    assert shown("data set=mixture (kind=ring)") == shown("dataset=mixture(kind=ring)") == [2]
+    assert shown("network=standard cnn (width=0.25) and seed>0") == [1]
+    assert shown("run=bbbbbbb") == shown("identity=bbbbbbb") == shown(f"run={folders[1].name}") == [1]
+    assert shown("state=diverged") == [2]
+
+
+def test_a_value_that_no_run_has_is_told_with_those_that_there_are(lab: Any, printed: Any) -> None:
+    lab.write("spectral_norm", 0)
+    lab.write("none", 3)
+    for condition, nearest in (
+        ("outcome=finishd", "did you mean 'finished'?"),
+        ("normalizer=spectral nrm", "did you mean 'spectral norm'?"),
+        ("normalizer=spectral_nrm", "did you mean 'spectral_norm'?"),
+    ):  # a mistake
+        told = printed("runs", "--runs", lab.root, "--filter", condition, code=2)
+        assert told == f"snlab: --filter: no run has {condition}; {nearest}\n"
+    for condition, there in (
+        ("state=diverged", "there is: finished"),  # a state, though of no run: nothing is wrong
+        ("normalizer=orthonormal", "there is: none; spectral norm"),
+        ("normalizer~penalty", "there is: none; spectral norm"),
+        ("seed=7", "the nearest is 3"),
+    ):
+        assert main(["runs", "--runs", str(lab.root), "--json", "--filter", condition]) == 0
+        assert printed("runs", "--runs", lab.root, "--filter", condition).splitlines()[:-1] == [
+            "[]",  # of the line above
+            f"no run has {condition}; {there}",
+        ]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -144,6 +187,38 @@ def test_json_has_what_the_folder_has(lab: Any, printed: Any) -> None:
         "run": "broken", "folder": str(lab.root / "broken"), "state": "broken",
         "reason": "its config.yaml is gone",
     }  # fmt: skip
+
+
+def test_a_run_has_one_line_where_that_is_possible(lab: Any, printed: Any) -> None:
+    """Long settings then stand by number beside the normalizer, and below."""
+    settings: list[dict[str, Any]] = [
+        {"loss": "hinge", "n_dis": 10, "batch_size": 128}, {"loss": "standard", "n_dis": 5},
+    ]  # fmt: skip
+    for seed in range(2):
+        for i, of in enumerate(settings):
+            for normalizer in ("spectral_norm", "gradient_penalty"):
+                lab.write(normalizer, seed, "fashion_mnist(size=16)", name=f"{normalizer}{i}{seed}", **of)
+    text = printed("runs", "--runs", lab.root, columns=100)
+    numbers = [(row[3], row[4]) for row in lines(text)[1:9]]
+    assert numbers == [
+        (f"{normalizer} [{number}]", str(seed))
+        for normalizer in ("gradient penalty", "spectral norm") for number in (1, 2) for seed in (0, 1)
+    ]  # fmt: skip
+    assert text.splitlines()[9:11] == [
+        "[1]: batch_size=64, loss=standard, n_dis=5", "[2]: batch_size=128, loss=hinge, n_dis=10"
+    ]  # fmt: skip
+    wide = printed("runs", "--runs", lab.root, columns=140)
+    assert "spectral norm [batch_size=64, loss=standard, n_dis=5]" in wide.splitlines()[5]
+    assert "[1]" not in wide
+    narrower = printed("runs", "--runs", lab.root, columns=75).splitlines()
+    assert lines("\n".join(narrower))[0] == head_without("data set")
+    assert len(narrower[:9]) == 9 == sum("finished" in line for line in narrower) + 1
+    assert narrower[11] == "data set: fashion mnist (size=16)"
+
+
+def head_without(column: str) -> list[str]:
+    every = ["run", "state", "data set", "normalizer", "seed", "updates", "score", "time"]
+    return [title for title in every if title != column]
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
@@ -206,6 +281,31 @@ def test_show_has_curves_settings_versions_and_the_command(lab: Any, printed: An
     assert text.splitlines()[-1] == (
         f"OMP_NUM_THREADS=1 snlab fit --config {folder}/config.yaml --run_folder {folder} --again"
     )
+
+
+def test_times_are_those_that_the_run_recorded(lab: Any, printed: Any) -> None:
+    """And not its files', which are a copy's own."""
+    folder = lab.write("none", 0)
+    text = printed("show", folder)
+    assert "after 12 s" in text
+    assert {"begun", "ended", "last measured"}.isdisjoint(row[0] for row in lines(text))
+    summary = json.loads((folder / "summary.json").read_text())
+    then = datetime.now(UTC) - timedelta(hours=3)
+    times = {"begun": then.isoformat(), "ended": f"{then + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"}
+    RunWriter(folder).write_summary(summary | times)
+    found = {row[0]: row[1] for row in lines(printed("show", folder)) if len(row) > 1}
+    assert found["begun"] == f"{then.astimezone():%Y-%m-%d %H:%M:%S}, 3.0 h ago"
+    assert found["ended"] == f"{(then + timedelta(hours=1)).astimezone():%Y-%m-%d %H:%M:%S}, 2.0 h ago"
+    RunWriter(folder).write_summary(summary | {"begun": "yesterday", "ended": 5})
+    assert {"begun", "ended"}.isdisjoint(row[0] for row in lines(printed("show", folder)))
+
+
+def test_of_a_run_in_progress_it_says_when_it_last_measured(lab: Any, printed: Any) -> None:
+    folder = lab.write("none", 0, outcome=UNFINISHED, until=50)
+    assert "last measured" not in printed("show", folder)  # its file may be a copy
+    with FileLock(folder / ".lock"):
+        (row,) = [row for row in lines(printed("show", folder)) if row[0] == "last measured"]
+        assert re.fullmatch(r"[\d-]+ [\d:]+, \d+ s ago", row[1])
 
 
 def test_show_names_what_is_wrong(lab: Any, printed: Any) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 NARROW = 72  # columns of a terminal: below, normalizer and data set share a column
+WORDY = ("data set", "normalizer")  # columns that may have several lines
 VALUE = "value"  # what stands in the place of the score
 WORDS = 80  # characters of a name in a line
 NOTE = 1500  # characters of what is said below
@@ -63,64 +64,62 @@ class Listing:
     def drawn(self, width: int) -> RenderableType:
         """A table to a terminal's width, and below it what must be said.
 
-        Settings stand beside the normalizer where every run then has one line; else by number, and below.
+        So that a run has one line, settings stand by number, and below, where there is no room for them; and
+        so does the data set where all have one.
         """
         from rich.console import Group
         from rich.table import Table
 
-        narrow = width < NARROW
-        between = 1 if narrow else 2
-        of = ("normalizer, data set",) if narrow else ("data set", "normalizer")
-        titles = ("run", STATE, *of, "seed", UPDATES, VALUE if self.measured else SCORE, TIME)
-        numbered: dict[str, int] = {}
-        rows = [self._cells(one, narrow, numbered) for one in self._identified()]
-        if sum(_widths(titles, rows)) + between * (len(titles) - 1) > width:
-            told = (self.settings[one.known["folder"]] for one in self.runs)
-            numbered = {setting: i for i, setting in enumerate(dict.fromkeys(filter(None, told)), 1)}
-            rows = [self._cells(one, narrow, numbered) for one in self._identified()]
+        between = 1 if width < NARROW else 2
+        titles = ["run", STATE, *WORDY, "seed", UPDATES, VALUE if self.measured else SCORE, TIME]
+        rows, below = self._rows({}), []
+        if _wide(titles, rows, between) > width:
+            told = {self.settings[one.known["folder"]] for one in self.runs} - {""}
+            numbers = {setting: i for i, setting in enumerate(sorted(told, key=looks.natural), 1)}
+            rows, below = self._rows(numbers), [f"[{i}]: {setting}" for setting, i in numbers.items()]
+        if _wide(titles, rows, between) > width:
+            datasets = {looks.label(one.run.dataset) for one in self.runs}
+            if len(datasets) == 1:
+                below.append(f"{titles.pop(2)}: {datasets.pop()}")
+            elif width < NARROW:
+                titles[2:4] = [", ".join(reversed(WORDY))]
         table = Table(box=None, padding=(0, between, 0, 0), pad_edge=False, header_style="bold")
         for title in titles:
-            words = title in of
+            words = title not in ("run", STATE, *titles[-4:])
             left = words or title in ("run", STATE)
             table.add_column(title, justify="left" if left else "right", no_wrap=not words, overflow="fold")
         for row in rows:
-            table.add_row(*row)
-        notes = [*(f"[{i}]: {setting}" for setting, i in numbered.items()), *self.notes()]
-        return Group(*([table] if self.runs else []), *(text(note, "dim", most=NOTE) for note in notes))
+            table.add_row(*(row[title] for title in titles))
+        notes = [text(note, "dim", most=NOTE) for note in (*below, *self.notes())]
+        return Group(*([table] if self.runs else []), *notes)
 
-    def _identified(self) -> list[tuple[Facts, str, Extractor | None]]:
-        """Each run with the beginning of its identity, and what its score comes from."""
+    def _rows(self, numbers: Mapping[str, int]) -> list[dict[str, Text]]:
+        """Of each run its cells by their columns; settings by their ``numbers``, else in words."""
         identities = short([one.known["identity"] for one in self.runs])
         labels = _labels([one.run for one in self.runs])
-        return [
-            (one, identities[one.known["identity"]], labels.get(one.known["folder"])) for one in self.runs
-        ]
+        rows = []
+        for one in self.runs:
+            setting = self.settings[one.known["folder"]]
+            normalizer = looks.label(one.run.normalizer)
+            normalizer += f" [{numbers.get(setting, setting)}]" if setting else ""
+            cells = (text(looks.label(one.run.dataset), most=WORDS), text(normalizer, most=2 * WORDS))
+            both = cells[1].copy().append("\n").append_text(text(cells[0].plain, "dim"))
+            rows.append({
+                "run": text(identities[one.known["identity"]], "bold"), STATE: state_text(one.known[STATE]),
+                **dict(zip(WORDY, cells, strict=True)), ", ".join(reversed(WORDY)): both,
+                "seed": text(one.run.seed), **self._numbers(one, labels.get(one.known["folder"])),
+            })  # fmt: skip
+        return rows
 
-    def _cells(
-        self, of: tuple[Facts, str, Extractor | None], narrow: bool, numbered: Mapping[str, int]
-    ) -> list[Text]:
-        """A run's line; data set and normalizer in one cell where it is ``narrow``."""
-        one, identity, label = of
-        setting = self.settings[one.known["folder"]]
-        normalizer = looks.label(one.run.normalizer)
-        normalizer += f" [{numbered.get(setting, setting)}]" if setting else ""
-        dataset = text(looks.label(one.run.dataset), "dim" if narrow else "", most=WORDS)
-        names = [dataset, text(normalizer, most=2 * WORDS)]
-        if narrow:
-            names = [names[1].append("\n").append_text(dataset)]
-        return [
-            text(identity, "bold"), state_text(one.known[STATE]), *names, text(one.run.seed),
-            *self._numbers(one, label),
-        ]  # fmt: skip
-
-    def _numbers(self, one: Facts, label: Extractor | None) -> list[Text]:
+    def _numbers(self, one: Facts, label: Extractor | None) -> dict[str, Text]:
         done, seconds = one.known[UPDATES], one.known[TIME]
         updates = str(done) if one.run.outcome == FINISHED else f"{done}/{one.run.generator_steps}"
         value = number(one.get(self.measured or SCORE))
         if label is not None and label.shared and not self.measured:
             value = f"{value} @{label.label.rpartition('@')[2]}"
         took = duration(seconds) if isinstance(seconds, int | float) else NOTHING
-        return [text(updates), text(value), text(took)]
+        score = VALUE if self.measured else SCORE
+        return {UPDATES: text(updates), score: text(value), TIME: text(took)}
 
     def notes(self) -> list[str]:
         """What must be said below the list."""
@@ -222,13 +221,10 @@ def _labels(runs: Sequence[Run]) -> dict[str, Extractor]:
     return found
 
 
-def _widths(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[int]:
-    """Of each column, in characters of a terminal."""
-    columns = zip(*rows, strict=True) if rows else [()] * len(titles)
-    return [
-        max([len(title), *(line.cell_len for cell in column for line in cell.split())])
-        for title, column in zip(titles, columns, strict=True)
-    ]
+def _wide(titles: Sequence[str], rows: Sequence[Mapping[str, Text]], between: int) -> int:
+    """How many characters a table takes with nothing folded, so many between its columns."""
+    widths = (max([len(title), *(row[title].cell_len for row in rows)]) for title in titles)
+    return sum(widths) + between * (len(titles) - 1)
 
 
 def _runs(count: int) -> str:
