@@ -10,8 +10,7 @@ import math
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from operator import countOf
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +21,8 @@ from snlab.core.names import GENERATOR_STEP
 
 # What the values of a column are. A null is NaN among floats.
 FLOATS, INTEGERS, LISTS, OTHERS = "floats", "integers", "lists", "others"
-CHUNK = 256  # rows that are held as Python objects at a time
+CHUNK = 2**16  # bytes of text that become Python objects at a time: they stay in the processor's own memory
+FEW = 256  # rows that are held as such at a time
 _NULL = type(None)
 
 
@@ -48,8 +48,6 @@ class Values:
         >>> Values.of([1.5, None]).kind, Values.of([1, 2]).kind, Values.of([1, 1.5]).unpacked()
         ('floats', 'integers', [1, 1.5])
         """
-        if countOf(map(type, values), float) == len(values):  # nearly always so, and quicker
-            return cls(FLOATS, np.frombuffer(struct.pack(f"{len(values)}d", *values), np.float64))
         kinds = set(map(type, values))
         if kinds <= {float, _NULL}:
             return cls(FLOATS, np.array(values, dtype=np.float64))
@@ -187,36 +185,69 @@ def read_history(path: Path) -> History:
 
     As ``json`` reads it, but that an integer of more than 64 bits is a float.
     """
+    found = _Gathering()
     with path.open("rb") as file:
-        return gathered(_row(line) for line in file if line.strip())
+        while lines := file.readlines(CHUNK):
+            found.add(_rows(lines))
+    return found.history()
 
 
 def gathered(rows: Iterable[dict[str, Any] | None]) -> History:
     """Rows, each with its GENERATOR_STEP, in the order of logging; None stands for a broken one."""
-    blocks: dict[tuple[str, ...], _Block] = {}
-    steps: list[int] = []
-    broken = 0
-    for row in rows:
-        if row is None:
-            broken += 1
-            continue
-        names = tuple(row)
-        block = blocks.get(names)
-        if block is None:
-            block = blocks[names] = _Block(names)
-        block.add(len(steps), row)
-        steps.append(row[GENERATOR_STEP])
-    of_line = np.array(steps, dtype=np.int64)
-    parts: dict[str, list[_Part]] = {}
-    for block in blocks.values():
-        for name, part in block.parts():
-            parts.setdefault(name, []).append(part)
-    parts.pop(GENERATOR_STEP, None)
-    unique, row_of_line = np.unique(of_line, return_inverse=True)
-    rows_of = _Rows(row_of_line)
-    placed = {name: _placed(found, rows_of) for name, found in parts.items()}
-    order = sorted(placed, key=lambda name: placed[name][0])
-    return History(unique, {name: placed[name][1] for name in order}, broken)
+    found, rest = _Gathering(), iter(rows)
+    while some := list(islice(rest, FEW)):
+        found.add(some)
+    return found.history()
+
+
+class _Gathering:
+    """Rows that become columns, some at a time."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[tuple[str, ...], _Block] = {}
+        self.steps: list[int] = []
+        self.broken = 0
+
+    def add(self, rows: Sequence[dict[str, Any] | None]) -> None:
+        """The next rows, whose generator step is taken from them."""
+        alike: dict[tuple[str, ...], tuple[list[int], list[dict[str, Any]]]] = {}
+        for row in rows:
+            if row is None:
+                self.broken += 1
+                continue
+            step = row.pop(GENERATOR_STEP)
+            names = tuple(row)
+            found = alike.get(names)
+            if found is None:
+                found = alike[names] = ([], [])
+            found[0].append(len(self.steps))
+            found[1].append(row)
+            self.steps.append(step)
+        for names, (lines, some) in alike.items():
+            block = self.blocks.get(names)
+            if block is None:
+                block = self.blocks[names] = _Block(names)
+            block.add(lines, some)
+
+    def history(self) -> History:
+        parts: dict[str, list[_Part]] = {}
+        for block in self.blocks.values():
+            for name, part in block.parts():
+                parts.setdefault(name, []).append(part)
+        unique, row_of_line = np.unique(np.array(self.steps, dtype=np.int64), return_inverse=True)
+        rows_of = _Rows(row_of_line)
+        placed = {name: _placed(found, rows_of) for name, found in parts.items()}
+        order = sorted(placed, key=lambda name: placed[name][0])
+        return History(unique, {name: placed[name][1] for name in order}, self.broken)
+
+
+def _rows(lines: Sequence[bytes]) -> list[dict[str, Any] | None]:
+    """What each line holds, as ``_row`` reads it; nothing of empty ones."""
+    try:
+        rows = list(map(orjson.loads, lines))
+    except ValueError:
+        return [_row(line) for line in lines if line.strip()]
+    return [row if _is_row(row) else None for row in rows]
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
@@ -228,7 +259,11 @@ def _row(line: bytes) -> dict[str, Any] | None:
             row = json.loads(line)  # which takes NaN, that a user's own code may have written
         except (ValueError, RecursionError):  # no JSON, or bytes that are no UTF-8
             return None
-    return row if isinstance(row, dict) and isinstance(row.get(GENERATOR_STEP), int) else None
+    return row if _is_row(row) else None
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get(GENERATOR_STEP), int)
 
 
 class _Part(NamedTuple):
@@ -240,31 +275,55 @@ class _Part(NamedTuple):
 
 
 class _Block:
-    """The lines that have the same names in the same order: most of a run's are of a few kinds."""
+    """The lines that have the same names in the same order: most of a run's are of a few kinds.
+
+    ``packed`` has the values of some rows after another: as float64 (rows, names) where all are numbers, as
+    nearly always, else as a list of one Values a name.
+    """
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         self.lines: list[int] = []
         self.rows: list[dict[str, Any]] = []  # not packed yet
-        self.packed: list[list[Values]] = [[] for _ in names]
+        self.packed: list[np.ndarray | list[Values]] = []
 
-    def add(self, line: int, row: dict[str, Any]) -> None:
-        self.lines.append(line)
-        self.rows.append(row)
-        if len(self.rows) == CHUNK:
+    def add(self, lines: Sequence[int], rows: Sequence[dict[str, Any]]) -> None:
+        self.lines += lines
+        self.rows += rows
+        mixed = bool(self.packed) and isinstance(self.packed[-1], list)
+        if len(self.rows) >= (FEW if mixed else 1):
             self._pack()
 
     def _pack(self) -> None:
-        for packed, values in zip(self.packed, zip(*map(dict.values, self.rows), strict=True), strict=True):
-            packed.append(Values.of(values))
+        values = list(chain.from_iterable(map(dict.values, self.rows)))
         self.rows.clear()
+        kinds = set(map(type, values))
+        width = len(self.names)
+        if kinds == {float}:
+            numbers = np.frombuffer(struct.pack(f"{len(values)}d", *values), np.float64)
+            self.packed.append(numbers.reshape(-1, width))
+        elif kinds <= {float, _NULL} and values:
+            self.packed.append(np.array(values, dtype=np.float64).reshape(-1, width))
+        else:
+            self.packed.append([Values.of(values[place::width]) for place in range(width)])
 
     def parts(self) -> Iterator[tuple[str, _Part]]:
+        """What the block holds of each name."""
         if self.rows:
             self._pack()
         lines = np.array(self.lines, dtype=np.int64)
-        for place, (name, packed) in enumerate(zip(self.names, self.packed, strict=True)):
-            yield name, _Part(lines, Values.joined(packed), place)
+        for place, (name, values) in enumerate(zip(self.names, self._columns(), strict=True)):
+            yield name, _Part(lines, values, place)
+
+    def _columns(self) -> list[Values]:
+        numbers = [of for of in self.packed if isinstance(of, np.ndarray)]
+        if len(numbers) == len(self.packed):
+            return [Values(FLOATS, column) for column in np.concatenate(numbers).T.copy()]
+        packed = [
+            [Values(FLOATS, column) for column in of.T] if isinstance(of, np.ndarray) else of
+            for of in self.packed
+        ]
+        return [Values.joined(column) for column in zip(*packed, strict=True)]
 
 
 class _Rows:

@@ -40,6 +40,16 @@ def kept_history(path: Path) -> History:
     return read_history(path) if entry is None else _kept(entry, lambda: read_history(path))
 
 
+def keep(path: Path) -> None:
+    """Have the cache hold a file's history before anybody asks: of a file that nobody writes any more.
+
+    Where that cannot be, whoever reads the file finds out, and says so.
+    """
+    with suppress(OSError, ValueError, OverflowError, MemoryError):
+        if (entry := entry_of(path, quiet=0.0)) is not None:
+            _kept(entry, lambda: read_history(path))
+
+
 def kept(place: str, state: str, make: Callable[[], History]) -> History:
     """What ``make`` gives of a place, from the cache where that was in the same state before."""
     return _kept(_entry(place, _hash(state)), make) if _writable(_folder()) else make()
@@ -51,13 +61,18 @@ def unread(path: Path) -> int:
     return 0 if entry is not None and entry.exists() else path.stat().st_size
 
 
-def entry_of(path: Path) -> Path | None:
+def entry_of(path: Path, quiet: float | None = None) -> Path | None:
     """Where a file's history is kept, or is to be; None where it is too small, or still being written.
 
     None, too, where nothing can be kept at all. OSError where there is no such file.
+
+    Args:
+        path: the file.
+        quiet: seconds for which it is to have been left alone, QUIET where none are said.
     """
     found = path.stat()
-    if found.st_size < SMALLEST or abs(time.time() - found.st_mtime) < QUIET or not _writable(_folder()):
+    rests = abs(time.time() - found.st_mtime) >= (QUIET if quiet is None else quiet)
+    if found.st_size < SMALLEST or not rests or not _writable(_folder()):
         return None
     return _entry(str(path.resolve()), f"{found.st_size:x}-{found.st_mtime_ns:x}")
 

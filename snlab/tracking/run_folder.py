@@ -26,7 +26,7 @@ from snlab.core.files import write_atomically
 from snlab.core.names import GENERATOR_STEP
 from snlab.core.registry import label
 from snlab.tracking.history import History, read_rows
-from snlab.tracking.history_cache import kept_history
+from snlab.tracking.history_cache import keep, kept_history
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
@@ -85,8 +85,10 @@ class RunWriter:
         write_atomically(self.folder / WANDB_URL, f"{url}\n")
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """The run's last word. What a long one logged goes into the cache, for whoever looks at it first."""
         text = json.dumps({name: finite(value) for name, value in summary.items()}, indent=1)
         write_atomically(self.folder / SUMMARY, text + "\n")
+        keep(self.folder / METRICS)
 
 
 def finite(value: Any) -> Any:
