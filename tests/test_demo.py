@@ -83,6 +83,8 @@ def test_the_installed_package_is_the_wheel(snlab):
     )
     assert Path(out.stdout.strip()).parent == snlab.site / "snlab"
     assert (snlab.site / "snlab/py.typed").exists()
+    definitions = Path("docs/metrics.md")
+    assert (snlab.site / "snlab" / definitions).read_bytes() == (ROOT / definitions).read_bytes()
     page = snlab.site / "snlab/results/page"
     assert {"page.html", "page.css", "main.js"} <= {path.name for path in (page / "web").iterdir()}
     assert {"uPlot.iife.min.js", "uPlot.LICENSE"} <= {path.name for path in (page / "vendor").iterdir()}

@@ -1,4 +1,4 @@
-"""Files that ship with the package: experiments, sweeps and papers' numbers, wherever one works."""
+"""Files that ship with the package, wherever one works: experiments, sweeps, papers' numbers, definitions."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ def sweep_file(name: str) -> Path:
 def papers() -> dict[str, Path]:
     """Every file of a paper's reference numbers, by its name without suffix."""
     return _files("experiments/papers")
+
+
+def definitions() -> str:
+    """The page that says what a run logs, docs/metrics.md, as it is written."""
+    package = Path(__file__).parent.parent
+    inside = package / "docs/metrics.md"
+    path = inside if inside.is_file() else package.parent / "docs/metrics.md"
+    return path.read_text(encoding="utf-8")
 
 
 def headline(path: Path) -> str:

@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--docs",
         metavar="URL",
-        help="where docs/metrics.md is read: the page, or the repository (default: the package's own URL)",
+        help="where docs/metrics.md is read, to which panels then link: the page, or the repository "
+        "(default: the package's own URL; without one, the definitions are on the dashboard)",
     )
 
 
@@ -67,12 +68,14 @@ def dashboard(options: argparse.Namespace) -> int:
     if options.dry_run is not None:
         _write(options.dry_run, target, charts, views)
         print(options.dry_run)
-        return 0
-    assert server is not None
-    for chart in charts.values():
-        server.keep(chart)
-    for view in views:
-        print(server.save(view))
+    else:
+        assert server is not None
+        for chart in charts.values():
+            server.keep(chart)
+        for view in views:
+            print(server.save(view))
+    if definitions.url is None:
+        print("panels have their definitions in words; --docs URL makes links of them", file=sys.stderr)
     return 0
 
 

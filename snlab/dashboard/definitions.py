@@ -1,12 +1,15 @@
-"""Links from what the dashboard shows to where it is defined: docs/metrics.md."""
+"""What the dashboard shows, and where it is defined: docs/metrics.md."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata
 
 from snlab.core.errors import UserError
+from snlab.core.resources import definitions
 
 PAGE = "docs/metrics.md"
 LABELS = ("documentation", "docs", "repository", "source", "homepage")  # of a package's URLs, in this order
@@ -18,15 +21,47 @@ class Definitions:
 
     url: str | None = None
 
-    def link(self, name: str) -> str:
-        """A name in Markdown, with a link to its definition; without a URL, with the place in the sources.
+    def lines(self, panels: Mapping[str, str]) -> list[str]:
+        """Lines of Markdown, each panels' titles with a link to their definition, or with the definition.
 
-        >>> Definitions("https://example.org/docs/metrics").link("sigma/exact")
-        '[sigma/exact](https://example.org/docs/metrics#sigma-exact)'
+        >>> Definitions("https://example.org/docs/metrics").lines({"sigma/exact": "σ of the weight"})
+        ['[sigma/exact](https://example.org/docs/metrics#sigma-exact): σ of the weight']
+        >>> Definitions().lines({"spectrum": "Spectra", "ratio/drift": "ratio/drift"})[0]
+        'spectrum (Spectra): all singular values, squared and scaled to the largest: Figure 3'
+
+        Args:
+            panels: titles by the name that defines them.
         """
         if self.url:
-            return f"[{name}]({self.url}#{anchor(name)})"
-        return f"{name} ({PAGE}#{anchor(name)})"
+            return [f"[{name}]({self.url}#{anchor(name)}): {titles}" for name, titles in panels.items()]
+        told: dict[str, list[str]] = {}
+        for name, titles in panels.items():
+            words = titles if titles.startswith(name) else f"{name} ({titles})"
+            told.setdefault(sentences()[anchor(name)], []).append(words)
+        return [f"{', '.join(words)}: {sentence}" for sentence, words in told.items()]
+
+
+@cache
+def sentences() -> dict[str, str]:
+    """Of each definition on the page, by its anchor, the first sentence; likewise of each section."""
+    found: dict[str, str] = {}
+    heading = None
+    for line in definitions().splitlines():
+        if line.startswith("|"):
+            name, text = line.split(" | ")[:2]
+            found |= dict.fromkeys(re.findall(r'<a id="([^"]+)"></a>', name), _sentence(text))
+        elif line.startswith("#"):
+            heading = anchor(line)
+        elif line and heading:
+            found[heading] = _sentence(line)
+            heading = None
+    return found
+
+
+def _sentence(text: str) -> str:
+    """The first one, without links, which lead nowhere from elsewhere."""
+    first = re.split(r"(?<! al)\.(?: (?=[A-Z\d])|$)", text.strip())[0]
+    return re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", first).removesuffix(", see below")
 
 
 def anchor(name: str) -> str:

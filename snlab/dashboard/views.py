@@ -166,14 +166,12 @@ def _grid(section: Section, target: Target, project: Project, charts: Charts) ->
 
 
 def _guide(section: Section, definitions: Definitions) -> str:
-    """A line for each panel, with a link to its definition; for those of all layers, or extractors, one."""
+    """A line for each panel, with its definition; for those of all layers, or extractors, one."""
     told: dict[str, dict[str, None]] = {}
     for panel in section.panels:
         told.setdefault(panel.definition, {})[panel.title.partition(": ")[0]] = None
-    return "\n".join(
-        f"- {definitions.link(name)}: {html.escape('; '.join(titles), quote=False)}"
-        for name, titles in told.items()
-    )
+    lines = definitions.lines({name: "; ".join(titles) for name, titles in told.items()})
+    return "\n".join(f"- {html.escape(line, quote=False)}" for line in lines)
 
 
 def _panel(panel: Panel, project: Project, charts: Charts) -> Any:

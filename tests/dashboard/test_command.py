@@ -121,7 +121,11 @@ def test_a_second_call_updates_its_own_views_and_leaves_others_alone(snlab, serv
 
     server.views[workspace["id"]] |= {"title": "renamed", "spec": {"changed": "by hand"}}
     server.add_run("c", {"model": {"normalizer": "layer_norm"}}, {"sigma/exact/new": 1.0})
-    second, dry = snlab("tester/snlab", "tester/snlab --dry-run out/dry.json")
+    second, dry, linked = snlab(
+        "tester/snlab",
+        "tester/snlab --dry-run out/dry.json",
+        "tester/snlab --docs https://a.org/docs --dry-run out/linked.json",
+    )
     assert second == first
     assert len(server.views) == 3
     assert server.views["mine"] == theirs | {"title": "snlab: normalizers"}
@@ -131,6 +135,9 @@ def test_a_second_call_updates_its_own_views_and_leaves_others_alone(snlab, serv
     assert len(server.charts) == 5  # two in more colours; that of outcomes was there
 
     assert (dry.code, dry.out) == (0, "out/dry.json\n"), dry.err
+    assert dry.err == "panels have their definitions in words; --docs URL makes links of them\n"
+    assert linked.err == ""
+    assert "](https://a.org/docs/metrics.md#sigma-exact)" in (tmp_path / "out/linked.json").read_text("utf-8")
     written = json.loads((tmp_path / "out/dry.json").read_text(encoding="utf-8"))
     assert [view["spec"] for view in written["views"]] == [view["spec"] for view in server.sent[2:]]
     assert [chart["spec"] for chart in written["charts"]] == [
@@ -177,7 +184,8 @@ def test_without_a_key_there_is_a_line_and_a_dry_run_goes_on(tmp_path):
     )
     assert (dry.code, dry.out) == (0, "dry.json\n"), dry.err
     assert dry.err.splitlines() == [
-        "no run was looked at (nobody is logged in to W&B): what is logged by layer has one panel"
+        "no run was looked at (nobody is logged in to W&B): what is logged by layer has one panel",
+        "panels have their definitions in words; --docs URL makes links of them",
     ]
     written = json.loads((tmp_path / "dry.json").read_text(encoding="utf-8"))
     assert [view["kind"] for view in written["views"]] == ["project-view", "runs"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -205,8 +206,30 @@ def test_every_panel_links_to_a_definition_that_is_there():
                 assert panel.title.partition(": ")[0] in guide
 
 
-def test_without_a_url_the_place_in_the_sources_is_told():
-    assert Definitions().link("fid") == "fid (docs/metrics.md#fid)"
+def test_without_a_url_the_definitions_themselves_are_there():
+    """In the words of docs/metrics.md, each once a section."""
+    plain = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    view = workspace(Target("team", "snlab"), KNOWN, "team/{}".format, Definitions())
+    guides = [config["value"] for config in found(view.spec, "config") if "value" in config]
+    for section, guide in zip(sections(KNOWN), guides, strict=True):
+        for panel in section.panels:
+            assert panel.title.partition(": ")[0] in html.unescape(guide)
+        lines = [line for line in guide.splitlines() if line.startswith("- ")]
+        for line in lines:
+            rests = [html.unescape(line)[match.end() :] for match in re.finditer(": ", line)]
+            assert any(rest in plain and len(rest) > 15 for rest in rests), line
+        assert len({line.rpartition(": ")[2] for line in lines}) == len(lines)
+        assert "http" not in guide
+    assert Definitions().lines(
+        {"ratio/true_excess_loss": "a", "modes/dropped_mass": "modes/dropped_mass"}
+    ) == [
+        "ratio/true_excess_loss (a): the standard loss of f less that of t",
+        "modes/dropped_mass: the data's mass where the generator puts less than a hundredth of it, "
+        "q_data(log q - log p_G > log 100), where both densities are known; and its standard error",
+    ]
+
+
+def test_where_the_page_is():
     assert page_of(None) is None
     assert page_of("https://gitlab.com/a/b/") == "https://gitlab.com/a/b/blob/main/docs/metrics.md"
     assert page_of("https://a.org/x/metrics.html") == "https://a.org/x/metrics.html"
