@@ -242,7 +242,8 @@ def figure(options: argparse.Namespace) -> int:
     from snlab.results.reading import collect
 
     found = collect(*_roots(options))
-    draw(options.name, found.runs, options.out, options.width)
+    for line in draw(options.name, found.runs, options.out, options.width):
+        print(line, file=sys.stderr)
     _say_skipped(found.skipped)
     print(options.out)
     return 0

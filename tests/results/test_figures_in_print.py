@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,26 @@ def test_the_width_is_a_columns_a_pages_or_inches(lab: Any, tmp_path: Path) -> N
     with pytest.raises(UserError, match="unknown figure 'miyato2018/figure5'; miyato2018 has figure1, "):
         draw("miyato2018/figure5", runs, tmp_path / "other.png")
     assert not (tmp_path / "other.png").exists()
+
+
+def test_a_figure_that_no_page_holds_is_told_in_one_line(
+    lab: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n_dis in range(1, 7):
+        lab.write("none", 0, n_dis=n_dis, name=str(n_dis), metrics=lambda *_: {"sigma/exact/conv1": 1.0})
+    out = tmp_path / "sigma.svg"
+    words = ["figure", "sigma", "--runs", str(lab.root), "--out", str(out), "--width"]
+    for width, told in (("column", True), ("page", False)):
+        if not told:
+            lab.root.joinpath("6").rename(tmp_path / "6")
+            lab.root.joinpath("5").rename(tmp_path / "5")
+        assert main([*words, width]) == 0
+        (height,) = re.findall(r'height="([\d.]+)pt"', out.read_text(encoding="utf-8")[:2000])
+        inches = float(height) / 72
+        assert (inches > 9) == told
+        said = capsys.readouterr().err
+        assert said.count("\n") == told
+        assert said.startswith(f"{out} is {inches:.1f} inches high, and a page holds 9: " if told else "")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from snlab.core.errors import UserError
 from snlab.results.figures.fidelity import fidelity
 from snlab.results.figures.miyato2018 import PAPER
-from snlab.results.figures.printed import inches
+from snlab.results.figures.printed import HIGHEST, inches
 from snlab.results.figures.ratio import ratio
 from snlab.results.figures.samples import samples
 from snlab.results.figures.sigma import sigma
@@ -52,8 +52,10 @@ def described() -> dict[str, str]:
     return known | {name: f"{study.title}." for name, study in STUDIES.items()}
 
 
-def draw(name: str, runs: Sequence[Run], out: str | Path, width: str | None = None) -> None:
+def draw(name: str, runs: Sequence[Run], out: str | Path, width: str | None = None) -> list[str]:
     """Write one figure; the suffix of ``out`` says in which format.
+
+    Returns what must be said of it, in lines: none, or that no page holds it.
 
     Args:
         name: of FIGURES, PAPER or OF_STUDIES.
@@ -70,13 +72,27 @@ def draw(name: str, runs: Sequence[Run], out: str | Path, width: str | None = No
     if format not in FORMATS:
         wanted = ", ".join(f".{known}" for known in FORMATS)
         raise UserError(f"{out} does not end in a figure's format; one of {wanted} is wanted")
-    write(out, picture(name, runs, format, width=width))
+    content, height = _drawn(name, runs, format, None, width)
+    write(out, content)
+    if height <= HIGHEST:
+        return []
+    return [
+        f"{out} is {height:.1f} inches high, and a page holds {HIGHEST:g}: a wider one (--width page), or "
+        "runs of fewer settings (--runs), make a lower one"
+    ]
 
 
 def picture(
     name: str, runs: Sequence[Run], format: str = "png", dpi: int | None = None, width: str | None = None
 ) -> bytes:
     """One figure as the bytes of a png, pdf or svg file; by default at 300 dpi."""
+    return _drawn(name, runs, format, dpi, width)[0]
+
+
+def _drawn(
+    name: str, runs: Sequence[Run], format: str, dpi: int | None, width: str | None
+) -> tuple[bytes, float]:
+    """A figure's bytes, and its height in inches."""
     general = {**FIGURES, **OF_STUDIES}
     if name not in general and name not in PAPER:
         raise UserError(f"unknown figure {name!r}; {known_of(name, [*general, *PAPER])}")
@@ -89,5 +105,6 @@ def picture(
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
     file = io.BytesIO()
     with style():
-        make(runs, size).savefig(file, format=format, dpi=dpi or 300, metadata=undated)
-    return file.getvalue()
+        figure = make(runs, size)
+        figure.savefig(file, format=format, dpi=dpi or 300, metadata=undated)
+    return file.getvalue(), figure.get_figheight()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # ---- print -----------------------------------------------------------------------------------------------
 
 WIDTHS = {"column": 3.25, "page": 6.75}  # inches
+HIGHEST = 9.0  # inches of text on a page, in most templates
 NARROWEST, WIDEST = 2.5, 20.0  # below, the text has no room
 THIN: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.6}  # one of several seeds
 THICK: dict[str, Any] = {"linewidth": 1.2}
