@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 
 import pytest
 
 from snlab.core import progress as module
-from snlab.core.progress import counted, progress
+from snlab.core.progress import counted, progress, waiting
 
 
 def test_a_log_gets_a_line_at_each_end(capsys):
@@ -43,7 +44,9 @@ def test_what_is_counted_is_passed_on(capsys):
     assert capsys.readouterr().err == "x: reading (3)\nx: reading (3): done in 0 s\n"
 
 
-def test_a_terminal_gets_a_bar(monkeypatch):
+def terminal(monkeypatch):
+    """A terminal in the place of stderr, which keeps what it is shown."""
+
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -51,8 +54,26 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "100")
+    return sys.stderr
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    shown = terminal(monkeypatch)
     with progress("x: reading", 4) as done:
         done(4)
-    shown = sys.stderr.getvalue()
-    assert "x: reading" in shown
-    assert "100%" in shown
+    assert "x: reading" in shown.getvalue()
+    assert "100%" in shown.getvalue()
+
+
+def test_a_terminal_is_shown_what_it_waits_for(monkeypatch):
+    shown = terminal(monkeypatch)
+    with waiting("making the page of 3 runs"):
+        time.sleep(0.2)
+    assert "making the page of 3 runs" in shown.getvalue()
+    assert "%" not in shown.getvalue()
+
+
+def test_a_log_is_not(capsys):
+    with waiting("making the page of 3 runs"):
+        pass
+    assert capsys.readouterr() == ("", "")

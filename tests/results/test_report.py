@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -204,6 +206,36 @@ def test_a_folder_of_broken_runs_has_a_page_that_names_them(lab: Any, tmp_path: 
     (skip,) = data["skipped"]
     assert "no run in" in skip["reason"]
     assert "bad: " in skip["reason"]
+
+
+def test_what_is_skipped_is_named_in_the_terminal_too(
+    lab: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab.write("none")
+    broken = lab.write("none", name="bad", outcome=UNFINISHED)
+    (broken / "config.yaml").write_text("a: [")
+    assert main(["report", "--runs", str(lab.root), "--out", str(tmp_path / "a.html")]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"{tmp_path / 'a.html'}\n"
+    assert printed.err.startswith(f"skipped {broken}: while parsing")
+    assert printed.err.count("\n") == 1
+
+
+def test_while_the_page_is_made_a_terminal_is_told(
+    demo: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def noted(what: str) -> Iterator[None]:
+        told.append(what)
+        yield
+        told.append("made")
+
+    monkeypatch.setattr("snlab.results.report.waiting", noted)
+    monkeypatch.setattr("snlab.results.report.page", lambda runs, skipped: told.append("page") or "")
+    report(demo, tmp_path / "a.html")
+    assert told == [f"making the page of {len(demo)} runs", "page", "made"]
 
 
 def test_of_several_folders_an_empty_one_is_named_and_the_others_are_shown(lab: Any, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from snlab.tracking.wandb_runs import place_of
 from tests.results.conftest import Lab, digits_metrics
 
 pytestmark = pytest.mark.slow
+PLACE = "wandb:tester/back"
 
 MIRROR = """
 import json, sys
@@ -76,7 +77,7 @@ def lab(tmp_path_factory) -> Lab:
 
 @pytest.fixture(scope="module")
 def mirrored(lab, python) -> Lab:
-    out, err = (process := python(MIRROR, *map(str, sorted(lab.root.iterdir())))).communicate(timeout=120)
+    out, err = (process := python(MIRROR, *map(str, sorted(lab.root.iterdir())))).communicate(timeout=280)
     assert process.returncode == 0, out + err
     return lab
 
@@ -125,22 +126,63 @@ def test_a_group_and_a_run_alone(mirrored, read):
     assert f",{UNFINISHED}," in found["frames"]["run"]
 
 
-def test_the_commands_read_from_wandb(mirrored, at_wandb, tmp_path):
-    def snlab(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "snlab", *words, "--runs", "wandb:tester/back"]
-        return subprocess.run(
+@pytest.fixture
+def snlab(mirrored, at_wandb, tmp_path):
+    """``snlab(command, *options, runs=place)``: what it prints, of somebody who is logged in."""
+
+    def run(*words: str, runs: str = PLACE, code: int = 0) -> str:
+        command = [sys.executable, "-m", "snlab", *words, "--runs", runs]
+        done = subprocess.run(
             command, env=at_wandb, cwd=tmp_path, capture_output=True, text=True, timeout=120
         )
+        assert done.returncode == code, done.stderr
+        return done.stderr if code else done.stdout
 
-    for place, name in (("wandb:tester/back", "there.svg"), (str(mirrored.root), "here.svg")):
-        done = snlab("figure", "sigma", "--out", name, "--runs", place)
-        assert done.returncode == 0, done.stderr
+    return run
+
+
+def test_figures_of_wandb_are_those_of_the_folders(mirrored, snlab, tmp_path):
+    for place, name in ((PLACE, "there.svg"), (str(mirrored.root), "here.svg")):
+        snlab("figure", "sigma", "--out", name, runs=place)
     assert (tmp_path / "there.svg").read_bytes() == (tmp_path / "here.svg").read_bytes()
     for figure in ("samples", "spectrum"):
-        done = snlab("figure", figure, "--out", "a.png", "--runs", "wandb:tester/back")
-        assert done.returncode == 2
-        assert done.stderr.splitlines()[-1].endswith("these are in the run folders alone")
+        told = snlab("figure", figure, "--out", "a.png", code=2)
+        assert told.splitlines()[-1].endswith("these are in the run folders alone")
     assert not (tmp_path / "a.png").exists()
+
+
+def test_the_page_of_wandb_has_the_numbers_of_the_folders(mirrored, snlab, tmp_path):
+    pages = []
+    for place in (PLACE, str(mirrored.root)):
+        assert snlab("report", "--out", "page.html", runs=place) == "page.html\n"
+        text = (tmp_path / "page.html").read_text(encoding="utf-8")
+        pages.append(
+            json.loads(text.split('<script id="data" type="application/json">')[1].split("</script>")[0])
+        )
+    there, here = pages
+    for same in ("lead", "findings", "normalizers", "groups", "differences", "environment", "grids"):
+        assert there[same] == here[same], same
+    assert [table["rows"] for table in there["tables"]] == [table["rows"] for table in here["tables"]]
+    assert all(run["folder"].startswith(f"{PLACE}/") for run in there["runs"])
+    assert [told(run) for run in there["runs"]] == [told(run) for run in here["runs"]]
+    assert any(run.get("curves") for run in there["runs"])
+    assert here["lastSamples"]
+    assert not there["lastSamples"]  # which are in the folders alone
+
+
+def told(run: dict) -> dict:
+    """What the page says of a run, but for where that is from."""
+    return {key: value for key, value in run.items() if key not in ("folder", "wandb", "command")}
+
+
+def test_runs_of_wandb_are_listed_as_those_of_the_folders(mirrored, snlab):
+    there, here = (json.loads(snlab("runs", "--json", runs=of)) for of in (PLACE, str(mirrored.root)))
+    assert [row.pop("folder") for row in here] != [row.pop("folder") for row in there]
+    assert there == here
+    assert {row["state"] for row in there} == {"finished", DIVERGED, UNFINISHED}
+    words = ("runs", "--sort", "score", "--filter", "normalizer=weight norm")
+    assert snlab(*words) == snlab(*words, runs=str(mirrored.root))
+    assert "4 runs left out by --filter" in snlab(*words)
 
 
 TABLE = """
