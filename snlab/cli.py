@@ -242,9 +242,8 @@ def figure(options: argparse.Namespace) -> int:
     from snlab.results.reading import collect
 
     found = collect(*_roots(options))
-    for line in draw(options.name, found.runs, options.out, options.width):
-        print(line, file=sys.stderr)
-    _say_skipped(found.skipped)
+    notes = draw(options.name, found.runs, options.out, options.width)
+    _say_skipped(found.skipped, notes)
     print(options.out)
     return 0
 
@@ -254,24 +253,22 @@ def _roots(options: argparse.Namespace) -> list[str]:
     return options.runs or ["runs"]
 
 
-def _say_skipped(skipped: Sequence[Skipped]) -> None:
-    for skip in skipped:
-        print(f"skipped {skip.folder}: {skip.reason}", file=sys.stderr)
+def _say_skipped(skipped: Sequence[Skipped], notes: Sequence[str] = ()) -> None:
+    for line in (*notes, *(f"skipped {skip.folder}: {skip.reason}" for skip in skipped)):
+        print(line, file=sys.stderr)
 
 
 def report(options: argparse.Namespace) -> int:
     if options.watch:
         from snlab.results.live import watch
 
-        watch(_roots(options), options.out, options.port)
-        return 0
+        return watch(_roots(options), options.out, options.port)
     if options.port is not None:
         raise UserError("--port is of --watch")
-    from snlab.results.report import report as write_report
-    from snlab.results.report import runs_of
+    from snlab.results import report as page
 
-    found = runs_of(*_roots(options))
-    write_report(found.runs, options.out, found.skipped)
+    found = page.runs_of(*_roots(options))
+    page.report(found.runs, options.out, found.skipped)
     _say_skipped(found.skipped)
     print(options.out)
     return 0

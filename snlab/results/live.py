@@ -28,10 +28,11 @@ REST = 3  # times as long as the page took to make, it is left alone: the runs w
 Stamp = dict[Path, tuple[int, int, int]]
 
 
-def watch(roots: Sequence[str | Path], out: Path, port: int | None = None) -> None:
+def watch(roots: Sequence[str | Path], out: Path, port: int | None = None) -> int:
     """Serve the page of the runs below ``roots``, and write it to ``out`` whenever they have gone on.
 
-    Until there is a run that can be read, the page says so. Ctrl-C ends it, and it says what it leaves.
+    Until there is a run that can be read, the page says so. Ctrl-C ends it, and it says what it leaves: that
+    is no failure, so the exit code, which it returns, is 0.
 
     Args:
         roots: folders of runs, which are there.
@@ -56,6 +57,7 @@ def watch(roots: Sequence[str | Path], out: Path, port: int | None = None) -> No
     finally:
         server.shutdown()
         server.server_close()
+    return 0
 
 
 class LivePage:
