@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -126,40 +124,55 @@ def test_a_group_and_a_run_alone(mirrored, read):
     assert f",{UNFINISHED}," in found["frames"]["run"]
 
 
-@pytest.fixture
-def snlab(mirrored, at_wandb, tmp_path):
-    """``snlab(command, *options, runs=place)``: what it prints, of somebody who is logged in."""
+COMMANDS = """
+import contextlib, io, json, sys
+from snlab.cli import main
 
-    def run(*words: str, runs: str = PLACE, code: int = 0) -> str:
-        command = [sys.executable, "-m", "snlab", *words, "--runs", runs]
-        done = subprocess.run(
-            command, env=at_wandb, cwd=tmp_path, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == code, done.stderr
-        return done.stderr if code else done.stdout
+ended = []
+for words in map(str.split, sys.argv[1:]):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = main(words)
+    ended.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(ended))
+"""
+
+
+@pytest.fixture
+def snlab(mirrored, read, tmp_path):
+    """``snlab(*commands)``: how each ended and what it printed; of the words OUT, W&B and HERE are places."""
+
+    def run(*commands: str) -> list[list]:
+        places = {"OUT": str(tmp_path), "W&B": PLACE, "HERE": str(mirrored.root)}
+        for word, place in places.items():
+            commands = tuple(command.replace(word, place) for command in commands)
+        return read(*commands, code=COMMANDS)[0]
 
     return run
 
 
-def test_figures_of_wandb_are_those_of_the_folders(mirrored, snlab, tmp_path):
-    for place, name in ((PLACE, "there.svg"), (str(mirrored.root), "here.svg")):
-        snlab("figure", "sigma", "--out", name, runs=place)
+def test_figures_of_wandb_are_those_of_the_folders(snlab, tmp_path):
+    *drawn, samples, spectrum = snlab(
+        "figure sigma --out OUT/there.svg --runs W&B",
+        "figure sigma --out OUT/here.svg --runs HERE",
+        "figure samples --out OUT/a.png --runs W&B",
+        "figure spectrum --out OUT/a.png --runs W&B",
+    )
+    assert [code for code, _, _ in drawn] == [0, 0]
     assert (tmp_path / "there.svg").read_bytes() == (tmp_path / "here.svg").read_bytes()
-    for figure in ("samples", "spectrum"):
-        told = snlab("figure", figure, "--out", "a.png", code=2)
+    for code, _, told in (samples, spectrum):
+        assert code == 2
         assert told.splitlines()[-1].endswith("these are in the run folders alone")
     assert not (tmp_path / "a.png").exists()
 
 
-def test_the_page_of_wandb_has_the_numbers_of_the_folders(mirrored, snlab, tmp_path):
-    pages = []
-    for place in (PLACE, str(mirrored.root)):
-        assert snlab("report", "--out", "page.html", runs=place) == "page.html\n"
-        text = (tmp_path / "page.html").read_text(encoding="utf-8")
-        pages.append(
-            json.loads(text.split('<script id="data" type="application/json">')[1].split("</script>")[0])
-        )
-    there, here = pages
+def test_the_page_of_wandb_has_the_numbers_of_the_folders(snlab, tmp_path):
+    made = snlab("report --out OUT/there.html --runs W&B", "report --out OUT/here.html --runs HERE")
+    assert [out for _, out, _ in made] == [f"{tmp_path}/there.html\n", f"{tmp_path}/here.html\n"]
+    pages = ((tmp_path / f"{name}.html").read_text(encoding="utf-8") for name in ("there", "here"))
+    there, here = (
+        json.loads(text.split('<script id="data" type="application/json">')[1].split("</script>")[0])
+        for text in pages
+    )
     for same in ("lead", "findings", "normalizers", "groups", "differences", "environment", "grids"):
         assert there[same] == here[same], same
     assert [table["rows"] for table in there["tables"]] == [table["rows"] for table in here["tables"]]
@@ -175,14 +188,16 @@ def told(run: dict) -> dict:
     return {key: value for key, value in run.items() if key not in ("folder", "wandb", "command")}
 
 
-def test_runs_of_wandb_are_listed_as_those_of_the_folders(mirrored, snlab):
-    there, here = (json.loads(snlab("runs", "--json", runs=of)) for of in (PLACE, str(mirrored.root)))
+def test_runs_of_wandb_are_listed_as_those_of_the_folders(snlab):
+    listed = "runs --sort score --filter normalizer~weight --runs"
+    lists = snlab("runs --json --runs W&B", "runs --json --runs HERE", f"{listed} W&B", f"{listed} HERE")
+    assert [code for code, _, _ in lists] == [0] * 4
+    there, here = (json.loads(out) for _, out, _ in lists[:2])
     assert [row.pop("folder") for row in here] != [row.pop("folder") for row in there]
     assert there == here
     assert {row["state"] for row in there} == {"finished", DIVERGED, UNFINISHED}
-    words = ("runs", "--sort", "score", "--filter", "normalizer=weight norm")
-    assert snlab(*words) == snlab(*words, runs=str(mirrored.root))
-    assert "4 runs left out by --filter" in snlab(*words)
+    assert lists[2][1] == lists[3][1]
+    assert "4 runs left out by --filter" in lists[2][1]
 
 
 TABLE = """
