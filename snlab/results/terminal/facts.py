@@ -161,7 +161,7 @@ def without_any(wanted: Sequence[Condition], of: Sequence[Facts]) -> list[str]:
         right = condition.key in (STATE, "outcome") and condition.value in STATES  # though no run has it
         if hint.startswith("did you mean") and condition.operator == "=" and not right:
             raise UserError(f"--filter: no run has {condition}; {hint}")
-        lines.append(f"no run has {condition}; there is: {listed(texts) or 'none'}")
+        lines.append(f"no run has {condition}; there is: {listed(texts) or 'nothing'}")
     return lines
 
 
