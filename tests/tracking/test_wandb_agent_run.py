@@ -98,13 +98,16 @@ def test_start_and_end_are_noted(run, code, monkeypatch, tmp_path):
 def test_a_run_ends_with_its_agent_and_the_next_one_does_not(monkeypatch, tmp_path):
     monkeypatch.setenv(RUN_LOG, str(tmp_path / "log"))
     monkeypatch.setattr(wandb_agent_run, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(wandb_agent_run, "_lives", lambda agent: False)
+    lives = threading.Event()
+    monkeypatch.setattr(wandb_agent_run, "_lives", lambda agent: lives.is_set())
     told = threading.Event()
     before = signal.signal(signal.SIGUSR1, lambda *_: told.set())
     try:
         assert wandb_agent_run.noted(lambda: int(told.wait(10))) == 1
         told.clear()
+        lives.set()
         assert wandb_agent_run.noted(lambda: 0) == 0
+        lives.clear()  # once the run is over, its agent's end is nobody's
         assert not told.wait(0.2)
     finally:
         signal.signal(signal.SIGUSR1, before)
