@@ -21,7 +21,7 @@ const resized = new ResizeObserver((entries) => {
 // A panel with its title, its buttons and, as soon as it comes near the screen, its curves.
 //
 // what: {id, title, row (panels of one row share their zoom), drawing() -> a drawing, csv() -> rows of cells;
-// of an exported figure fullTitle(), setting() and legend() -> entries}.
+// of an exported figure fullTitle(), setting(), yLabel and legend() -> entries}.
 class Chart {
   constructor(what) {
     Object.assign(this, what);
@@ -110,7 +110,7 @@ class Chart {
     return vector(drawn, {
       title: clipped(this.fullTitle?.() ?? this.title, 240),
       setting: clipped(this.setting?.() ?? "", 480),
-      yLabel: clipped(this.title),
+      yLabel: clipped(this.yLabel ?? this.title),
       legend: this.legend?.() ?? [],
       range: this.zoom() ?? undefined,
       ...options,

@@ -184,6 +184,7 @@ function sigmaChart(comparison, rowId, what, title, group) {
     title,
     group,
     row: rowId,
+    yLabel: group ? "σ" : `σ of ${what}`,
     fullTitle: () => `σ, ${title}, ${comparison.title}`,
     setting: () => comparison.setting,
     legend: () => [...(group ? layerStyles(comparison) : legendOf(comparison)), ...kindStyles()],

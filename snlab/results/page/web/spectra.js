@@ -62,6 +62,7 @@ function spectrumChart(place, layer, runs, steps) {
     title: layer,
     row: `spectra.${place}`,
     follows: "at.spectra",
+    yLabel: "squared singular values over the largest",
     fullTitle: () => `${layer}, update ${chosenStep("at.spectra", steps)}, ${comparison.title}`,
     setting: () => comparison.setting,
     legend: () => legendOf(comparison),
