@@ -43,14 +43,17 @@ function compared() {
     }
     const inOrder = (a, b) => placeOf(data.groups[a]) - placeOf(data.groups[b]);
     const rows = [...found.values()].map((groups) => comparisonOf(dataset, at, groups.sort(inOrder), chosen));
-    return rows.sort((a, b) => (a.letter ?? "~").localeCompare(b.letter ?? "~"));
+    return rows.sort((a, b) => (a.letter ?? "zz").localeCompare(b.letter ?? "zz"));
   });
 }
 
 // {at (its data set's place), dataset, title, setting, letter, groups (places), panels, layers, styles}.
 function comparisonOf(dataset, at, places, chosen) {
   const groups = places.map((place) => data.groups[place]);
-  const values = valuesOf(groups[0], chosen);
+  const open = optionNames.filter((name) => !chosen.includes(name));
+  const isShared = ([key, value]) => groups.every((group) => group.options[key] === value);
+  // What all have in common is said above, whether rows are split by it or not.
+  const values = [...valuesOf(groups[0], chosen), ...valuesOf(groups[0], open).filter(isShared)];
   const letter = letterOf(groups, values);
   const rest = said(letter ? values.filter(([key]) => !isOfLetter(key)) : values);
   const letters = letter ? `setting ${letter} (${data.letters[letter]})` : "";
@@ -63,7 +66,7 @@ function comparisonOf(dataset, at, places, chosen) {
     setting: [letters, rest].filter(Boolean).join(", "),
     panels: dataset.panels,
     layers: dataset.layers.filter((layer) => SIGMAS.some((kind) => isLogged(groups, `${kind}/${layer}`))),
-    styles: stylesOf(groups, chosen),
+    styles: stylesOf(groups, open, linesOf(dataset, open)),
   };
 }
 
@@ -100,9 +103,15 @@ const DASHES = [
   [5, 1.2, 1, 1.2, 1, 1.2],
 ];
 
+// What makes lines in a data set, the most frequent first: the same everywhere on the page.
+function linesOf(dataset, open) {
+  const found = dataset.groups.map((place) => said(valuesOf(data.groups[place], open)));
+  const count = (text) => found.filter((other) => other === text).length;
+  return [...new Set(found)].sort((a, b) => count(b) - count(a));
+}
+
 // Of each group its normalizer's colour and, where an option makes further lines, a dash and words for its value.
-function stylesOf(groups, chosen) {
-  const open = optionNames.filter((name) => !chosen.includes(name));
+function stylesOf(groups, open, lines) {
   const values = groups.map((group) => new Map(valuesOf(group, open)));
   const keys = [...new Set(values.flatMap((own) => [...own.keys()]))].filter(
     (key) => new Set(values.map((own) => own.get(key))).size > 1,
@@ -110,14 +119,12 @@ function stylesOf(groups, chosen) {
   const texts = values.map((own) =>
     keys.map((key) => (key === "loss" ? own.get(key) : `${key}=${own.get(key) ?? "–"}`)).join(", "),
   );
-  const count = (text) => texts.filter((other) => other === text).length;
-  const variants = [...new Set(texts)].sort((a, b) => count(b) - count(a));
   const taken = new Set();
   return new Map(
     groups.map((group, i) => {
       const known = normalizers.get(group.normalizer);
       const dashes = [known.dash, ...DASHES];
-      const wanted = variants.indexOf(texts[i]);
+      const wanted = texts[i] ? lines.indexOf(said(valuesOf(group, open))) : 0;
       const turns = dashes.map((_, turn) => dashes[(wanted + turn) % dashes.length]);
       const mark = (dash) => `${known.colour} ${dash}`;
       const dash = turns.find((one) => !taken.has(mark(one))) ?? turns[0];
