@@ -243,3 +243,20 @@ def test_runs_at_one_setting_have_no_bars(lab: Lab, tmp_path: Path, chromium: An
         assert tab.locator("#bars").count() == 0
         assert tab.locator(".within").count() == 0  # nothing to choose
         assert tab.locator("#scores .row h3 > button.open").count() == 0
+
+
+def test_the_choice_fits_a_phone_and_paper_has_every_row(path: Path, chromium: Any) -> None:
+    with opened(chromium, path, viewport={"width": 390, "height": 844}) as tab:
+        tab.locator(".within > summary").click()
+        box = tab.locator(".within > .popover").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+        assert tab.evaluate("document.documentElement.scrollWidth") == 390
+        opens = tab.locator('#scores .row h3 > button.open[aria-expanded="true"]')
+        assert opens.count() == 2
+        tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert opens.count() == 8
+        for place in range(6):
+            assert tab.locator(f'[data-panel="scores.{place}.{FID}"] > .printed > svg').count() == 1
+        tab.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert opens.count() == 2
