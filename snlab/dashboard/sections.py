@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from snlab.core import names
 from snlab.dashboard.project import Project
+from snlab.results.optima import OPTIMA
 
 # ---- kinds of panels -------------------------------------------------------------------------------------
 
@@ -90,16 +91,6 @@ class Section:
 
 # ---- the sections ----------------------------------------------------------------------------------------
 
-OPTIMA = {
-    **dict.fromkeys((names.LOG_MASS_FAKE, names.LOG_MASS_REAL, names.GENERALISATION_GAP), "0"),
-    **dict.fromkeys((names.CALIBRATION_ERROR, names.JS_BOUND), "0"),
-    **dict.fromkeys(
-        (*(n for n in names.TRUE_MEASURES if n.startswith((names.TRUE_RMSE, names.TRUE_BIAS))),), "0"
-    ),
-    **dict.fromkeys((names.TRUE_EXCESS_LOSS, names.TRUE_INTERCEPT, names.TRUE_GRADIENT_ERROR), "0"),
-    **dict.fromkeys((names.TRUE_CORRELATION, names.EFFECTIVE_SAMPLE_SIZE), "1"),
-    **dict.fromkeys((names.TRUE_SLOPE, names.TRUE_GRADIENT_COSINE), "1"),
-}
 # Of scores: what is better.
 BETTER = {
     **dict.fromkeys((names.FID, names.KID, names.MODES_KL, names.MODES_DROPPED_MASS), "lower"),
@@ -265,4 +256,4 @@ def _each(project: Project, prefix: str, title: str) -> list[Curves]:
 
 def _with_optimum(name: str) -> str:
     words = name.replace("_", " ")
-    return f"{words} (optimum {OPTIMA[name]})" if name in OPTIMA else words
+    return f"{words} (optimum {OPTIMA[name]:g})" if name in OPTIMA else words

@@ -1,13 +1,14 @@
 """Which runs are compared with which: only like with like.
 
-Runs that agree in everything but the seed form a group. Groups of one data set are compared; where they
-differ in more than the normalizer, the difference is their setting, and only one setting's are compared.
+Runs that agree in everything but the seed, and how often they were measured, form a group. Groups of one
+data set are compared; where they differ in more than the normalizer, the difference is their setting, and
+only one setting's are compared.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,16 +16,17 @@ from typing import Any
 from snlab.core.registry import label
 from snlab.results import looks
 from snlab.results.reading import DAMAGED
-from snlab.tracking.identity import completed, computes, identity, setting
+from snlab.tracking.identity import completed, computes, identity, only_measures, trial
 from snlab.tracking.run_folder import DIVERGED, FAILED, FINISHED, MODULE, OVER, Run
 
 
 @dataclass(frozen=True)
 class Group:
-    """All seeds of one trial: ``runs`` agree in everything but the seed.
+    """All seeds of one trial: ``runs`` agree in everything but the seed and how often they were measured.
 
     ``setting`` says what sets the group apart from others with this data set and normalizer ("loss=hinge");
-    empty where nothing does. ``repeats`` counts runs left out because they repeat a seed.
+    empty where nothing does; ``options`` has the same as pairs of a name and a value. ``repeats`` counts runs
+    left out because they repeat a seed.
     """
 
     dataset: str
@@ -32,6 +34,7 @@ class Group:
     setting: str
     runs: tuple[Run, ...]
     repeats: int = 0
+    options: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -86,10 +89,11 @@ def group(runs: Sequence[Run]) -> list[Group]:
     for dataset, members in by_dataset(runs).items():
         trials: dict[str, list[Run]] = {}
         for run in members:
-            trials.setdefault(setting(run.config), []).append(run)
-        settings = differences([trial[0].config for trial in trials.values()])
+            trials.setdefault(trial(run.config), []).append(run)
+        differing_in = options([those[0].config for those in trials.values()], but=only_measures)
         found = [
-            one_trial(dataset, trial, text) for trial, text in zip(trials.values(), settings, strict=True)
+            replace(one_trial(dataset, those, spelled(own)), options=tuple(own.items()))
+            for those, own in zip(trials.values(), differing_in, strict=True)
         ]
         found = _told_apart(found, list(trials))
         groups += sorted(found, key=lambda g: (looks.natural(g.setting), looks.order(g.normalizer)))
@@ -108,7 +112,10 @@ def one_trial(dataset: str, trial: Sequence[Run], text: str = "") -> Group:
     """The group of runs that agree in everything but the seed, each seed once."""
     # The same seed twice is the same trial twice: counting both would promise more seeds than there are.
     seeds: dict[int, Run] = {}
-    for run in sorted(trial, key=lambda run: (run.seed, run.outcome not in OVER, str(run.folder))):
+    # Rather one that came to its end, then one that measured more.
+    for run in sorted(
+        trial, key=lambda run: (run.seed, run.outcome not in OVER, -len(run.names()), str(run.folder))
+    ):
         seeds.setdefault(run.seed, run)
     runs = tuple(seeds.values())
     return Group(dataset, trial[0].normalizer, text, runs, len(trial) - len(runs))
@@ -134,25 +141,45 @@ def _told_apart(groups: list[Group], identities: list[str]) -> list[Group]:
 
 
 def differences(configs: list[dict[str, Any]]) -> list[str]:
-    """For each configuration, what tells it from the others besides seed, data set and normalizer.
+    """For each configuration, what tells it from the others besides seed, data set and normalizer."""
+    return [spelled(found) for found in options(configs)]
+
+
+def spelled(found: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in found.items())
+
+
+def options(
+    configs: list[dict[str, Any]], but: Callable[[str], bool] = lambda _: False
+) -> list[dict[str, str]]:
+    """For each configuration, the options in which it differs from others besides seed, data set, normalizer.
 
     Those of LightningModules of the user's have other options than ours: they are told from these by the
     module, and from one another by the rest.
+
+    Args:
+        configs: of runs.
+        but: of an option's dotted name, whether it does not count.
+
+    Returns:
+        Of each, its values in words by the options' names, without the "model." that most begin with.
     """
     theirs = [MODULE in config for config in configs]
     if not any(theirs) or all(theirs):
-        return _differences(configs)
-    ours = iter(_differences([config for config in configs if MODULE not in config]))
-    others = iter(_differences([config for config in configs if MODULE in config], always=(MODULE,)))
+        return _options(configs, but)
+    ours = iter(_options([config for config in configs if MODULE not in config], but))
+    others = iter(_options([config for config in configs if MODULE in config], but, always=(MODULE,)))
     return [next(others if own else ours) for own in theirs]
 
 
-def _differences(configs: list[dict[str, Any]], always: Sequence[str] = ()) -> list[str]:
-    """For each configuration, the settings in which they differ, and those that are ``always`` said."""
+def _options(
+    configs: list[dict[str, Any]], but: Callable[[str], bool], always: Sequence[str] = ()
+) -> list[dict[str, str]]:
+    """For each configuration, the options in which they differ, and those that are ``always`` said."""
     # Of a class whose source has changed the groups have one name and setting, and are told apart by a mark.
     named = ("seed_everything", "data.dataset", "model.normalizer", "sources")
     return [
-        ", ".join(f"{key.removeprefix('model.')}={said(value)}" for key, value in found.items())
+        {key.removeprefix("model."): said(value) for key, value in found.items() if not but(key)}
         for found in differing(configs, always, but=named)
     ]
 

@@ -66,6 +66,21 @@ def length_note(runs: Iterable[Run]) -> list[str]:
     ]
 
 
+def interval_note(runs: Iterable[Run]) -> list[str]:
+    """One line where runs were measured at different intervals."""
+    found: dict[str, None] = {}
+    for run in runs:
+        measure = run.config.get("measure")
+        if isinstance(measure, Mapping) and "every" in measure:
+            found[str(measure["every"])] = None
+    if len(found) < 2:
+        return []
+    return [
+        f"the runs were measured at different intervals (measure.every {joined(sorted(found))}): drift and "
+        "stability of the logit, which look back at the last measurements, may differ by that"
+    ]
+
+
 def joined(words: Sequence[str]) -> str:
     """All of them as a sentence has them.
 

@@ -140,11 +140,14 @@ def ratio_name(runs: Iterable[Run], metric: str) -> str:
     That is so for every loss but the standard one (hinge, Wasserstein), and where it was logged.
     """
     calibrated = f"{names.RATIO}/{names.CALIBRATED}/{metric}"
-    for run in runs:
-        loss = str(run.config.get("model", {}).get("loss", "standard"))
-        if loss.split("(")[0] != "standard" and calibrated in run.names(calibrated):
-            return calibrated
-    return f"{names.RATIO}/{metric}"
+    wanted = any(wants_calibration(run) and calibrated in run.names(calibrated) for run in runs)
+    return calibrated if wanted else f"{names.RATIO}/{metric}"
+
+
+def wants_calibration(run: Run) -> bool:
+    """Whether the run's logit is no log ratio before calibration: of any loss but the standard one."""
+    loss = str(run.config.get("model", {}).get("loss", "standard"))
+    return loss.split("(")[0] != "standard"
 
 
 # ---- tidy records ----------------------------------------------------------------------------------------

@@ -39,6 +39,11 @@ LATER: dict[str, dict[str, Any]] = {
 }
 
 
+# Options that say when, and with which features, a run is measured: training is the same under any of them.
+# Of what is logged, only what looks back at the last measurements, drift and stability, is another number.
+MEASURING = ("every", "fidelity_every", "samples_every", "fidelity", "inception_weights", "lipschitz_bounds")
+
+
 def identity(config: Mapping[str, Any]) -> str:
     """The hash of what a configuration computes, seed included: twelve hexadecimal digits.
 
@@ -68,6 +73,31 @@ def identity(config: Mapping[str, Any]) -> str:
 def setting(config: Mapping[str, Any]) -> str:
     """What the runs of one trial under several seeds have in common: ``identity`` without the seed."""
     return identity({**config, "seed_everything": None})
+
+
+def trial(config: Mapping[str, Any]) -> str:
+    """What the runs of one trial have in common, however often each was measured: ``setting`` without that.
+
+    >>> often, rarely = ({"model": {"n_dis": 1}, "measure": {"every": every}} for every in (0.01, 0.1))
+    >>> trial(often) == trial(rarely), setting(often) == setting(rarely)
+    (True, False)
+    """
+    measure = config.get("measure")
+    if MODULE in config or not isinstance(measure, Mapping):
+        return setting(config)
+    return setting(
+        {**config, "measure": {key: v for key, v in measure.items() if not only_measures(f"measure.{key}")}}
+    )
+
+
+def only_measures(key: str) -> bool:
+    """Whether an option, by its dotted name, only says when or with which features a run is measured.
+
+    >>> only_measures("measure.every"), only_measures("measure.protocol"), only_measures("model.loss")
+    (True, False, False)
+    """
+    head, _, tail = key.partition(".")
+    return head == "measure" and tail in MEASURING
 
 
 def computes(key: str) -> bool:

@@ -77,15 +77,37 @@ def test_where_a_run_landed_and_ran_is_no_setting(lab: Any) -> None:
 
 
 def test_runs_from_before_an_option_was_there_are_in_one_group_with_those_at_its_default(lab: Any) -> None:
+    for seed, later in enumerate([{}, {"noise": False}, {"noise": True}]):
+        changed(lab.write("none", seed, name=str(seed)), "data", later)
+    groups = {g.setting: len(g.runs) for g in group(collect(lab.root).runs)}
+    assert groups == {"data.noise=False": 2, "data.noise=True": 1}
+
+
+def test_how_often_a_run_was_measured_is_no_setting(lab: Any) -> None:
+    rarely = {"every": 0.1, "fidelity_every": 0.5, "lipschitz_bounds": True, "fidelity": "none"}
+    changed(lab.write("none", 1, name="b"), "measure", rarely)
+    changed(lab.write("spectral_norm", 0, loss="hinge"), "measure", rarely)
+    lab.write("none", 0, name="a")
+    lab.write("spectral_norm", 0, name="c", loss="hinge")
+    groups = {g.label: [run.seed for run in g.runs] for g in group(collect(lab.root).runs)}
+    assert groups == {"none [loss=standard]": [0, 1], "spectral norm [loss=hinge]": [0]}
+
+
+def test_a_protocol_of_scores_is_a_setting(lab: Any) -> None:
+    changed(lab.write("none", 0), "measure", {"protocol": "50k"})
+    lab.write("none", 1)
+    assert sorted(g.setting for g in group(collect(lab.root).runs)) == [
+        "measure.protocol=50k", "measure.protocol=None",
+    ]  # fmt: skip
+
+
+def changed(folder: Path, part: str, options: dict[str, Any]) -> None:
+    """Another configuration of a run that was written."""
     import yaml
 
-    for seed, later in enumerate([{}, {"lipschitz_bounds": False}, {"lipschitz_bounds": True}]):
-        path = lab.write("none", seed, name=str(seed)) / "config.yaml"
-        config = yaml.safe_load(path.read_text())
-        config["measure"] |= later
-        path.write_text(yaml.safe_dump(config))
-    groups = {g.setting: len(g.runs) for g in group(collect(lab.root).runs)}
-    assert groups == {"measure.lipschitz_bounds=False": 2, "measure.lipschitz_bounds=True": 1}
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config[part] |= options
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
 def test_a_repeated_seed_counts_once_and_the_finished_one_is_kept(lab: Any) -> None:

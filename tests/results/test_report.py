@@ -131,7 +131,7 @@ def test_scores_of_two_extractors_of_one_name_stand_apart(lab: Any) -> None:
     for normalizer, digest in (("none", "a" * 40), ("spectral_norm", "b" * 40)):
         lab.write(normalizer, digest=digest)
     data = Page(page(collect(lab.root).runs)).data
-    panels = [p for p in data["comparisons"][0]["panels"] if p["name"] == f"fid/{EXTRACTOR}"]
+    panels = [p for p in data["datasets"][0]["panels"] if p["name"] == f"fid/{EXTRACTOR}"]
     assert [(p["title"], p["runs"]) for p in panels] == [
         (f"FID ({EXTRACTOR} @aaaaaaa)", [0]), (f"FID ({EXTRACTOR} @bbbbbbb)", [1]),
     ]  # fmt: skip

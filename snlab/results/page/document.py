@@ -15,7 +15,7 @@ LIBRARY = ("vendor/uPlot.iife.min.js",)
 # In this order: what a script uses stands before it.
 SCRIPTS = (
     *("dom", "data", "view", "statistics", "ticks", "model", "vector", "chart", "export"),
-    *("filter", "curves", "layers", "spectra", "samples", "table", "runs", "main"),
+    *("filter", "comparisons", "curves", "bars", "layers", "spectra", "samples", "table", "runs", "main"),
 )
 STYLES = ("vendor/uPlot.min.css", "web/page.css", "web/parts.css", "web/print.css")
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from snlab.core import names
 from snlab.results.extractors import extractors
-from snlab.results.figures.ratio import PANELS
 from snlab.results.groups import Group
+from snlab.results.page import ratio
 from snlab.results.page.series import scalars
-from snlab.results.reading import ratio_name
 from snlab.tracking.run_folder import Run
 
 SCORES, RATIO, LIPSCHITZ, COST, OTHER = "scores", "ratio", "lipschitz", "cost", "other"
@@ -47,10 +46,11 @@ _OTHERS: dict[str, tuple[str, str, float | None, bool]] = {
 
 @dataclass(frozen=True)
 class Panel:
-    """One logged name of the runs of one comparison, as curves.
+    """One logged name of the runs of one data set, as curves.
 
     ``optimum`` is drawn in where it is not None; ``log`` says how its axis begins; ``runs`` holds the only
-    runs that it may be read from, None where those are all.
+    runs that it may be read from, None where those are all. A ``detail`` is shown on demand. Of a measure
+    that was logged both ways, ``twin`` is the name of the other: calibrated or plain.
     """
 
     section: str
@@ -59,18 +59,18 @@ class Panel:
     optimum: float | None = None
     log: bool = False
     runs: tuple[Run, ...] | None = None
+    detail: bool = False
+    twin: str | None = None
 
 
 def panels(groups: Sequence[Group]) -> list[Panel]:
-    """The panels that the runs of one comparison can fill, but those of layers (``sigma/``)."""
+    """The panels that the runs of one data set can fill, but those of layers (``sigma/``)."""
     runs = [run for g in groups for run in g.whole]
     logged = dict.fromkeys(name for run in runs for name in scalars(run))
-    first = [*_scores(runs), *_known(), *_ratios(runs)]
-    found = [panel for panel in first if panel.name in logged]
+    found = [panel for panel in (*_scores(runs), *_known(), *_ratios(logged)) if panel.name in logged]
     shown = {panel.name for panel in found}
     rest = [name for name in logged if name not in shown and not _of_layers(name)]
-    true = f"{names.RATIO}/true_"
-    return [*found, *(Panel(RATIO if name.startswith(true) else OTHER, name, name) for name in rest)]
+    return [*found, *(Panel(OTHER, name, name) for name in rest)]
 
 
 def _scores(runs: Sequence[Run]) -> Iterator[Panel]:
@@ -92,12 +92,15 @@ def _known() -> Iterator[Panel]:
         yield Panel(section, name, title, optimum, log)
 
 
-def _ratios(runs: Sequence[Run]) -> Iterator[Panel]:
+def _ratios(logged: Container[str]) -> Iterator[Panel]:
     """The panels of the figure first, then whatever else was logged of the density ratio."""
-    for metric, (text, optimum) in PANELS.items():
-        name = ratio_name(runs, metric)
-        title = " ".join(text.split())
-        yield Panel(RATIO, name, f"calibrated {title}" if f"/{names.CALIBRATED}/" in name else title, optimum)
+    for metric, title, optimum, detail in ratio.measures():
+        plain, calibrated = f"{names.RATIO}/{metric}", f"{names.RATIO}/{names.CALIBRATED}/{metric}"
+        both = plain in logged and calibrated in logged
+        for name, words, other in (
+            (plain, title, calibrated), (calibrated, f"calibrated {title}", plain),
+        ):  # fmt: skip
+            yield Panel(RATIO, name, words, optimum, detail=detail, twin=other if both else None)
 
 
 def layers(groups: Sequence[Group]) -> list[str]:

@@ -17,6 +17,7 @@ from snlab.results.groups import Group, by_dataset, group
 from snlab.results.notes import (
     damage_note,
     extractor_notes,
+    interval_note,
     length_note,
     machine_note,
     protocol_notes,
@@ -189,7 +190,8 @@ def _notes(runs: Sequence[Run], groups: Sequence[Group], skipped: Sequence[Skipp
         notes.append(f"{repeats} left out: the same trial with the same seed is in another folder")
     if len({tuple(run.seed for run in g.runs) for g in groups}) > 1:
         notes.append("not all were run with the same seeds, so their difference holds that of the seeds")
-    return [*notes, *length_note(runs), *version_note(runs), *machine_note(runs), *extractor_notes(runs)]
+    notes += [*length_note(runs), *interval_note(runs), *version_note(runs), *machine_note(runs)]
+    return [*notes, *extractor_notes(runs)]
 
 
 def _single(groups: Sequence[Group]) -> list[str]:

@@ -20,8 +20,8 @@ const resized = new ResizeObserver((entries) => {
 
 // A panel with its title, its buttons and, as soon as it comes near the screen, its curves.
 //
-// what: {id, title, row (panels of one row share their zoom), drawing() -> a drawing, legend() -> entries for
-// an exported figure, csv() -> rows of cells}.
+// what: {id, title, row (panels of one row share their zoom), drawing() -> a drawing, csv() -> rows of cells;
+// of an exported figure fullTitle(), setting(), yLabel and legend() -> entries}.
 class Chart {
   constructor(what) {
     Object.assign(this, what);
@@ -108,7 +108,9 @@ class Chart {
   vector(options) {
     const drawn = faded(this.drawing());
     return vector(drawn, {
-      title: this.fullTitle?.() ?? this.title,
+      title: clipped(this.fullTitle?.() ?? this.title, 240),
+      setting: clipped(this.setting?.() ?? "", 480),
+      yLabel: clipped(this.yLabel ?? this.title),
       legend: this.legend?.() ?? [],
       range: this.zoom() ?? undefined,
       ...options,
@@ -122,7 +124,7 @@ class Chart {
     const at = plot.data[0][index];
     const rows = drawn.lines
       .map((line, i) => ({ line, value: valueAt(plot, i + 1, index) }))
-      .filter(({ line, value }) => value && !line.quiet && at <= line.xs.at(-1));
+      .filter(({ line, value }) => value && !line.quiet && at <= line.xs.at(-1) && !(at <= line.after));
     this.tip.replaceChildren(
       h("div", { class: "at" }, `${drawn.xLabel} ${written(at, 6)}`),
       h(
@@ -190,9 +192,10 @@ function bandAt(line, x) {
   if (!line.values?.wide) return "";
   const i = Array.prototype.indexOf.call(line.xs, x);
   if (i < 0) return "";
-  const [low, high] = [line.values.low[i], line.values.high[i]];
-  const seeds = line.values.n > 1 ? `, n=${line.values.n}` : "";
-  return `${written(low)} to ${written(high)}${seeds}`;
+  const { low, high, counts, of } = line.values;
+  const range = `${written(low[i])} to ${written(high[i])}`;
+  if (counts[i] < of) return `${counts[i] > 1 ? `${range}, ` : ""}n=${counts[i]} of ${of}`;
+  return of > 1 ? `${range}, n=${of}` : range;
 }
 
 // ---- uPlot --------------------------------------------------------------------------------------------
@@ -223,7 +226,7 @@ function plotted(chart, drawn, width) {
         y: {
           distr,
           asinh: 1,
-          range: (u) => yRange(drawn, ...(zoom ? [u.scales.x.min, u.scales.x.max] : [])),
+          range: () => yRange(drawn, ...(zoom ?? [])),
         },
       },
       axes: [

@@ -1,12 +1,12 @@
-// ---- rows of panels: one row a comparison, one curve a normalizer -------------------------------------
+// ---- rows of curves: one row a comparison, one curve a normalizer -------------------------------------
 
 const SECTIONS = {
   scores: {
     title: "Scores through training",
     text:
-      "Each curve is the mean over a normalizer's seeds, as far as every seed reaches; the band is " +
-      "as chosen above. A cross: a run that diverged, which counts as the worst score. FID and " +
-      "KID: lower is better; the others: higher is.",
+      "Each curve is the mean over a normalizer's seeds; where some have ended, that of the others goes on, " +
+      "thinner. The band is as chosen above. A cross: a run that diverged, which counts as the worst score. " +
+      "FID and KID: lower is better; the others: higher is.",
   },
   ratio: {
     title: "Density ratio",
@@ -29,29 +29,57 @@ const SECTIONS = {
 
 const plainDash = [];
 
-function styleOf(group) {
-  const known = normalizers.get(group.normalizer);
-  return { colour: (dark) => (dark ? known.dark : known.colour), dash: known.dash, label: known.label };
-}
-
-const legendOf = (comparison) => shownGroups(comparison).map(styleOf);
-
 // A section of curves; null where no comparison has a panel of it.
 function curveSection(id) {
   const { title, text, folded } = SECTIONS[id];
-  const rows = data.comparisons
-    .map((comparison, place) => {
-      const panels = comparison.panels.filter((panel) => panel.section === id);
-      return panels.length
-        ? row(
-            id,
-            place,
-            panels.map((panel) => curveChart(id, place, panel)),
-          )
-        : null;
-    })
-    .filter(Boolean);
-  return rows.length ? section(id, title, text, rows, folded) : null;
+  if (!data.datasets.some(({ panels }) => panels.some((panel) => panel.section === id))) return null;
+  const rows = rowsOf(id, (comparison, place) => {
+    const groups = comparison.groups.map((i) => data.groups[i]);
+    const panels = comparison.panels.filter(
+      (panel) =>
+        panel.section === id &&
+        isLogged(
+          groups.map((group) => readable(group, panel)),
+          panel.name,
+        ),
+    );
+    if (!panels.length) return null;
+    const details = panels.filter((panel) => isDetail(panel, groups));
+    const shown = panels.filter((panel) => !details.includes(panel));
+    const charts = (those) => those.map((panel) => curveChart(id, place, panel));
+    return () => [
+      ...panelsOf(charts(shown), comparison),
+      details.length ? unfolding(`${details.length} further panels`, () => panelsOf(charts(details))) : "",
+    ];
+  });
+  return section(id, title, text, rows, folded);
+}
+
+// A group with the runs that a panel may be read from.
+const readable = (group, { runs }) => ({ whole: group.whole.filter((run) => !runs || runs.includes(run)) });
+
+// Whether a panel is shown on demand: a detail, and of a measure that was logged both before and after
+// calibration the one that says less, which is that before it where a loss's logit is no log ratio.
+function isDetail({ name, twin, detail }, groups) {
+  if (detail || !twin) return Boolean(detail);
+  const calibrated = name.startsWith(CALIBRATED) ? name : twin;
+  const wanted = isLogged(
+    groups.filter((group) => group.calibrated),
+    calibrated,
+  );
+  return (name === calibrated) !== wanted;
+}
+
+const CALIBRATED = "ratio/calibrated/";
+
+// What is made when it is unfolded, or printed.
+function unfolding(title, make) {
+  const details = h("details", { class: "folded" }, h("summary", {}, title));
+  const build = () => (details.children.length === 1 ? details.append(...make()) : null);
+  details.addEventListener("toggle", build);
+  view.listen((key) => (key === "theme" && printing ? build() : null), details);
+  if (printing) build();
+  return details;
 }
 
 function section(id, title, text, content, folded = false) {
@@ -64,46 +92,16 @@ function section(id, title, text, content, folded = false) {
   );
 }
 
-// Panels of one comparison side by side, under what they have in common.
-function row(id, place, panels, comparison = data.comparisons[place]) {
-  const key = `zoom.${id}.${place}`;
-  const reset = button("Whole length", () => view.set(key, ""), { class: "reset" });
-  const element = h(
-    "div",
-    { class: "row", "data-comparison": place },
-    h(
-      "h3",
-      {},
-      h("span", {}, comparison.title),
-      comparison.setting ? h("small", {}, comparison.setting) : null,
-      reset,
-    ),
-    h(
-      "div",
-      { class: "panels" },
-      panels.map((panel) => panel.element),
-    ),
-  );
-  const update = () => {
-    element.hidden = shownGroups(comparison).length === 0;
-    reset.hidden = !view.get(key);
-  };
-  view.listen((changed) =>
-    changed === "" || changed.startsWith("hide") || changed === key ? update() : null,
-  );
-  update();
-  return element;
-}
-
 function curveChart(section, place, panel) {
-  const comparison = data.comparisons[place];
+  const comparison = comparisons[place];
   const id = `${section}.${place}.${panel.runs ? panel.title : panel.name}`;
-  const runsOf = (group) => shownRuns(group).filter((run) => !panel.runs || panel.runs.includes(run));
+  const runsOf = (group) => readable(group, panel).whole.filter(isShown);
   return new Chart({
     id,
     title: panel.title,
     row: `${section}.${place}`,
     fullTitle: () => `${panel.title}, ${comparison.title}`,
+    setting: () => comparison.setting,
     legend: () => legendOf(comparison),
     csv: () =>
       curveRows(shownGroups(comparison).flatMap((group) => runsOf(group).map((run) => [run, panel.name]))),

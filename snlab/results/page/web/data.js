@@ -3,6 +3,10 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const normalizers = new Map(data.normalizers.map((normalizer) => [normalizer.name, normalizer]));
 
+const SIGMAS = ["sigma/exact", "sigma/power_iteration", "sigma/raw", "sigma/conv"];
+
+const unionOf = (lists) => [...new Set(lists.flat())].sort((a, b) => a - b);
+
 // Bytes from base64.
 function bytes(text) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);

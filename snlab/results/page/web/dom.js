@@ -83,10 +83,11 @@ function download(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-// A name for a file: letters, digits and a few signs.
+// A name for a file: letters, digits and a few signs; a part that is long keeps both of its ends.
 function fileName(...parts) {
   return parts
-    .join("-")
-    .replace(/[^\p{L}\p{N}._=+-]+/gu, "_")
-    .slice(0, 100);
+    .filter(Boolean)
+    .map((part) => part.replace(/[^\p{L}\p{N}._=+-]+/gu, "_").replace(/^_|_$/g, ""))
+    .map((part) => (part.length > 80 ? `${part.slice(0, 50)}…${part.slice(-29)}` : part))
+    .join("-");
 }

@@ -4,13 +4,21 @@ const EXPORT = { width: 480, height: 300 }; // pixels, as in a paper's column
 const SCALE = 3; // of a PNG
 
 function exportMenu(chart) {
-  const name = () => fileName("snlab", chart.id);
+  return saveMenu(
+    () => fileName("snlab", chart.fullTitle?.() ?? chart.title, chart.setting?.() ?? ""),
+    () => chart.vector(EXPORT),
+    () => chart.csv(),
+  );
+}
+
+// What a figure is called, is, and shows: each a function, asked when it is saved.
+function saveMenu(name, picture, rows) {
   return menu(
     "⤓",
     [
-      button("SVG", () => download(`${name()}.svg`, svgText(chart.vector(EXPORT)), "image/svg+xml")),
-      button("PNG", () => savePng(name(), chart.vector(EXPORT))),
-      button("CSV", () => download(`${name()}.csv`, csvText(chart.csv()), "text/csv")),
+      button("SVG", () => download(`${name()}.svg`, svgText(picture()), "image/svg+xml")),
+      button("PNG", () => savePng(name(), picture())),
+      button("CSV", () => download(`${name()}.csv`, csvText(rows()), "text/csv")),
     ],
     { class: "export tool-menu", title: "Save this panel" },
   );

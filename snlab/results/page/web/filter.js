@@ -101,7 +101,7 @@ function legend() {
           return view.setAll("hide.normalizer", alone ? [] : others);
         },
       },
-      lineMark(name, dash),
+      lineMark(dash),
       h("span", {}, clipped(label)),
     );
     entry.update = () => {
@@ -116,7 +116,7 @@ function legend() {
   return h("div", { class: "legend", role: "group", "aria-label": "Normalizers" }, entries);
 }
 
-function lineMark(name, dash) {
+function lineMark(dash, stroke = null) {
   return s(
     "svg",
     { width: 26, height: 10, "aria-hidden": "true" },
@@ -126,6 +126,7 @@ function lineMark(name, dash) {
       y1: 5,
       y2: 5,
       "stroke-width": 2.5,
+      stroke,
       "stroke-dasharray": dash.map((d) => 2.5 * d).join(" ") || null,
     }),
   );

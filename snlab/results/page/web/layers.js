@@ -1,11 +1,8 @@
 // ---- σ of every layer: small multiples by normalizer or by layer --------------------------------------
 
-const KINDS = [
-  ["sigma/exact", "exact", []],
-  ["sigma/power_iteration", "estimated in training", [1, 1.5]],
-  ["sigma/raw", "raw weight", [4, 3]],
-  ["sigma/conv", "as a map on its input", [6, 2, 1, 2]],
-];
+const WORDS = ["exact", "estimated in training", "raw weight", "as a map on its input"];
+const KIND_DASHES = [[], [1, 1.5], [4, 3], [6, 2, 1, 2]];
+const KINDS = SIGMAS.map((kind, i) => [kind, WORDS[i], KIND_DASHES[i]]);
 const FIRST_KINDS = new Set(["sigma/exact", "sigma/raw"]);
 
 // From the input's side to the logit's: viridis, whose lightness keeps the order in grey print.
@@ -31,10 +28,10 @@ function mixed(a, b, share) {
 const kindIsShown = (kind) => view.all("kind").has(kind) !== FIRST_KINDS.has(kind);
 
 function sigmaSection() {
-  const rows = data.comparisons.map((comparison, place) =>
-    comparison.layers.length ? sigmaRow(comparison, place) : null,
+  if (!data.datasets.some(({ layers }) => layers.length)) return null;
+  const rows = rowsOf("sigma", (comparison, place) =>
+    comparison.layers.length ? () => sigmaPanels(comparison, place) : null,
   );
-  if (!rows.some(Boolean)) return null;
   const by = choice(
     "panels by",
     [
@@ -74,7 +71,7 @@ function sigmaSection() {
   return section("sigma", "Largest singular values", text, [h("div", { class: "options" }, by, boxes), rows]);
 }
 
-function sigmaRow(comparison, place) {
+function sigmaPanels(comparison, place) {
   const panels = h("div", { class: "panels small" });
   const key = h("div", { class: "key" });
   const id = `sigma.${place}`;
@@ -89,9 +86,18 @@ function sigmaRow(comparison, place) {
         ? comparison.layers.map((layer) => sigmaChart(comparison, id, layer, layer, null))
         : comparison.groups
             .map((i) => data.groups[i])
-            .map((group) => sigmaChart(comparison, id, group.normalizer, labelOf(group.normalizer), group));
+            .map((group) => {
+              const { label, variant } = styleOf(group);
+              const name = [group.normalizer, variant].filter(Boolean).join(", ");
+              return sigmaChart(comparison, id, name, label, group);
+            });
     panels.replaceChildren(...found.map((chart) => chart.element));
-    key.replaceChildren(...(by === "layer" ? [] : layerKey(comparison)));
+    showKey();
+  };
+  const variants = variantKey(comparison);
+  const showKey = () => {
+    key.replaceChildren(...(made === "layer" ? [] : layerKey(comparison)));
+    if (variants) variants.hidden = made !== "layer";
   };
   const update = () => {
     for (const figure of panels.querySelectorAll("figure")) {
@@ -102,14 +108,11 @@ function sigmaRow(comparison, place) {
   view.listen((changed) => {
     if (changed === "" || changed === "sigma") build();
     if (changed === "" || changed === "sigma" || changed.startsWith("hide")) update();
-    if (changed === "theme" || changed === "")
-      key.replaceChildren(...(made === "layer" ? [] : layerKey(comparison)));
-  });
+    if (changed === "theme" || changed === "") showKey();
+  }, panels);
   build();
   update();
-  const element = row("sigma", place, []);
-  element.querySelector(".panels").replaceWith(panels, key);
-  return element;
+  return [panels, key, variants].filter(Boolean);
 }
 
 function forget(chart) {
@@ -135,6 +138,17 @@ const layerKey = (comparison) =>
       label,
     ),
   );
+
+// What the line styles of an exported figure mean, where there are several.
+function kindStyles() {
+  const shown = KINDS.filter(([kind]) => kindIsShown(kind));
+  if (shown.length < 2) return [];
+  return shown.map(([, label, dash]) => ({
+    label,
+    dash,
+    colour: (dark) => (dark ? INK.dark : INK.light).soft,
+  }));
+}
 
 // One normalizer's layers, or one layer's normalizers.
 function sigmaChart(comparison, rowId, what, title, group) {
@@ -170,8 +184,10 @@ function sigmaChart(comparison, rowId, what, title, group) {
     title,
     group,
     row: rowId,
+    yLabel: group ? "σ" : `σ of ${what}`,
     fullTitle: () => `σ, ${title}, ${comparison.title}`,
-    legend: () => (group ? layerStyles(comparison) : legendOf(comparison)),
+    setting: () => comparison.setting,
+    legend: () => [...(group ? layerStyles(comparison) : legendOf(comparison)), ...kindStyles()],
     csv: () => curveRows(lines().flatMap(({ runs, name }) => runs.map((run) => [run, name]))),
     drawing: () => {
       const drawn = drawing({ title, xLabel: xLabelNow(), xRange: lengthOf(comparison), optimum: 1 });

@@ -128,6 +128,7 @@ function build() {
     findingsSection(),
     samplesSection(),
     curveSection("scores"),
+    barsSection(),
     comparisonSection(),
     sigmaSection(),
     curveSection("ratio"),
@@ -140,7 +141,7 @@ function build() {
     environmentSection(),
     notesSection(),
   ].filter(Boolean);
-  const bar = h("div", { class: "bar" }, legend(), h("div", { class: "menus" }, filterMenu(), controls()));
+  const bar = h("div", { class: "bar" }, legend(), h("div", { class: "menus" }, filterMenu(), withinMenu(), controls()));
   page.append(head(), contents(sections), data.runs.length ? bar : "", ...sections);
   // What stands below the bar starts where it ends, however many lines its legend takes.
   new ResizeObserver(() => {
@@ -180,7 +181,7 @@ addEventListener("beforeprint", () => {
     );
   }
   for (const element of document.querySelectorAll(".row")) {
-    const comparison = data.comparisons[element.dataset.comparison];
+    const comparison = comparisons[element.dataset.comparison];
     if (element.querySelector(".key > .entry")) continue; // lines are layers there
     element.append(h("div", { class: "printed key" }, printedKey(comparison)));
   }

@@ -1,7 +1,9 @@
 // ---- a drawing: what a panel shows, before anything draws it ------------------------------------------
 //
-// {title, xLabel, yLabel, kind, optimum, lines, bands, crosses}, where
-//   line  = {xs, ys, colour (a function of dark), width, dash, alpha, label, values: {low, high, n} or null}
+// {title, xLabel, kind, optimum, lines, bands, crosses}, where
+//   line  = {xs, ys, colour (a function of dark), width, dash, alpha, label, after, values or null}, where
+//           values = {low, high, counts, of}: of how many seeds, at each x, of how many; `after` is the x up to
+//           which another line has the values
 //   band  = {xs, low, high, colour, alpha}
 //   cross = {x, y, colour}: where a run diverged.
 // uPlot draws it on the screen, vector.js in print and for export, and both have the same axes.
@@ -82,6 +84,8 @@ function faded(drawn) {
 
 const isEmpty = (drawn) => drawn.lines.every((line) => line.xs.length === 0);
 
+const FEWER = 0.5; // how thick a line goes on, of itself, where some seeds have ended
+
 // The lines and the band of one normalizer: its mean, its runs where they are wanted, a cross for each that
 // diverged. `runs` are places in data.runs; x is "updates" or "time"; `style` is {colour, dash, label}.
 function seedLines(drawn, runs, name, style, options = {}) {
@@ -128,7 +132,8 @@ function seedLines(drawn, runs, name, style, options = {}) {
     band,
     weight,
   );
-  const [xs, keep] = xsOf(all.steps, (step) => average(found.map(({ run }) => x(run, step))));
+  const among = new Map(all.steps.map((step, i) => [step, all.among[i]]));
+  const [xs, keep] = xsOf(all.steps, (step) => average(among.get(step).map((k) => x(found[k].run, step))));
   const [low, high] = [kept(all.low, keep), kept(all.high, keep)];
   const wide = found.length > 1 || found.some(({ curve }) => curve.thinned);
   if (band !== "none" && wide)
@@ -150,16 +155,28 @@ function seedLines(drawn, runs, name, style, options = {}) {
       quiet: true,
     });
   }
-  drawn.lines.push({
-    xs,
-    ys: kept(all.mean, keep),
-    colour,
-    dash,
-    width,
-    alpha: 1,
-    label,
-    values: { low, high, n: found.length, wide },
+  const counts = kept(all.among, keep).map((those) => those.length);
+  const line = { ys: kept(all.mean, keep), colour, dash, alpha: 1, label };
+  const part = (from, to, own) => ({
+    ...line,
+    ...own,
+    xs: xs.slice(from, to),
+    ys: line.ys.slice(from, to),
+    values: {
+      low: low.slice(from, to),
+      high: high.slice(from, to),
+      counts: counts.slice(from, to),
+      of: found.length,
+      wide,
+    },
   });
+  const fewer = counts.findIndex((count) => count < found.length);
+  const whole = fewer < 0 ? xs.length : fewer;
+  if (whole || !xs.length) drawn.lines.push(part(0, whole, { width }));
+  if (fewer >= 0) {
+    const from = Math.max(whole - 1, 0); // it begins where the other ends
+    drawn.lines.push(part(from, xs.length, { width: FEWER * width, after: whole ? xs[from] : -Infinity }));
+  }
   for (const { run, curve } of found) {
     if (data.runs[run].outcome !== "diverged") continue;
     const at = x(run, curve.steps.at(-1));

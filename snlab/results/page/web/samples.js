@@ -3,10 +3,13 @@
 const CLOUD = 220; // pixels a side of a picture of points
 
 function samplesSection() {
-  const found = data.samples.map((samples, place) => ({ samples, place })).filter(({ samples }) => samples);
-  const steps = unionOf(found.flatMap(({ samples }) => samples.runs.map((run) => run.steps)));
+  const steps = unionOf(data.samples.flatMap((samples) => samples?.runs.map((run) => run.steps) ?? []));
   if (!steps.length) return null;
-  const rows = found.map(({ samples, place }) => samplesRow(samples, place, steps));
+  const rows = rowsOf("samples", (comparison) => {
+    const samples = data.samples[comparison.at];
+    const found = samples?.runs.filter(({ run }) => isOf(comparison, run)) ?? [];
+    return found.length ? () => tiles(found, samples, steps) : null;
+  });
   const text =
     "What each normalizer's generator makes of the same latents, of its first finished seed, " +
     "beside real samples that it was not trained on. Points lie over the true density where that " +
@@ -14,14 +17,11 @@ function samplesSection() {
   return section("samples", "Samples", text, [slider("at.samples", steps, "Samples at"), rows, everyRun()]);
 }
 
-function samplesRow(samples, place, steps) {
-  const tiles = [
-    samples.real ? tile("real data", "held out from training", () => samples.real, samples, null) : null,
-    ...samples.runs.map((entry) => runTile(entry, samples, steps)),
-  ].filter(Boolean);
-  const element = row("samples", place, [], data.comparisons[place]);
-  element.querySelector(".panels").replaceWith(h("div", { class: "tiles" }, tiles));
-  return element;
+function tiles(found, samples, steps) {
+  const real = samples.real
+    ? tile("real data", "held out from training", () => samples.real, samples, null)
+    : null;
+  return [h("div", { class: "tiles" }, real, ...found.map((entry) => runTile(entry, samples, steps)))];
 }
 
 function runTile(entry, samples, steps) {
@@ -33,7 +33,7 @@ function runTile(entry, samples, steps) {
       0,
     );
   const element = tile(
-    labelOf(group.normalizer),
+    styleOf(group).label,
     "",
     () => entry.samples[at()],
     samples,
@@ -46,7 +46,7 @@ function runTile(entry, samples, steps) {
   const update = () => {
     element.hidden = !group.runs.some(isShown);
   };
-  view.listen((changed) => (changed === "" || changed.startsWith("hide") ? update() : null));
+  view.listen((changed) => (changed === "" || changed.startsWith("hide") ? update() : null), element);
   update();
   return element;
 }
@@ -86,7 +86,7 @@ function tile(title, below, sample, samples, normalizer, caption = () => below) 
     canvas.setAttribute("aria-label", words);
     if (now?.points) drawCloud(canvas, now, samples, normalizer);
   };
-  view.listen((changed) => (["", "at.samples", "theme"].includes(changed) ? update() : null));
+  view.listen((changed) => (["", "at.samples", "theme"].includes(changed) ? update() : null), element);
   element.update = update;
   update();
   return element;

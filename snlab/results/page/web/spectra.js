@@ -29,23 +29,24 @@ function chosenStep(key, steps) {
   return chosen === "" ? steps.at(-1) : (steps.findLast((step) => step <= Number(chosen)) ?? steps[0]);
 }
 
-const unionOf = (lists) => [...new Set(lists.flat())].sort((a, b) => a - b);
-
 function spectraSection() {
   const found = data.spectra.map((layers) => Object.entries(layers).filter(([, runs]) => runs.length));
   const steps = unionOf(
     found.flatMap((layers) => layers.flatMap(([, runs]) => runs.map((run) => run.steps))),
   );
   if (!steps.length) return null;
-  const rows = found.map((layers, place) =>
-    layers.length
-      ? row(
-          "spectra",
-          place,
-          layers.map(([layer, runs]) => spectrumChart(place, layer, runs, steps)),
-        )
-      : null,
-  );
+  const rows = rowsOf("spectra", (comparison, place) => {
+    const layers = found[comparison.at]
+      .map(([layer, runs]) => [layer, runs.filter(({ run }) => isOf(comparison, run))])
+      .filter(([, runs]) => runs.length);
+    return layers.length
+      ? () =>
+          panelsOf(
+            layers.map(([layer, runs]) => spectrumChart(place, layer, runs, steps)),
+            comparison,
+          )
+      : null;
+  });
   const text =
     "All singular values of each layer, squared and scaled to the largest. A curve that falls at " +
     "once is a layer that sees few directions of its input; a flat one uses many.";
@@ -53,7 +54,7 @@ function spectraSection() {
 }
 
 function spectrumChart(place, layer, runs, steps) {
-  const comparison = data.comparisons[place];
+  const comparison = comparisons[place];
   const id = `spectra.${place}.${layer}`;
   const shown = () => runs.filter(({ run }) => isShown(run));
   return new Chart({
@@ -61,7 +62,9 @@ function spectrumChart(place, layer, runs, steps) {
     title: layer,
     row: `spectra.${place}`,
     follows: "at.spectra",
+    yLabel: "squared singular values over the largest",
     fullTitle: () => `${layer}, update ${chosenStep("at.spectra", steps)}, ${comparison.title}`,
+    setting: () => comparison.setting,
     legend: () => legendOf(comparison),
     csv: () => [
       ["run", "normalizer", "seed", "layer", "generator_step", "index", "squared_over_largest"],
@@ -143,6 +146,6 @@ function spectrumLines(drawn, entries, step, { colour, dash, label }) {
     width: 2,
     alpha: 1,
     label,
-    values: { low, high, n: found.length, wide: found.length > 1 },
+    values: { low, high, counts: xs.map(() => found.length), of: found.length, wide: found.length > 1 },
   });
 }

@@ -15,33 +15,45 @@ function smoothed(values, weight) {
   return out;
 }
 
-// The mean over runs and the band about it, at the updates at which every run has a value.
+// The mean over runs and the band about it. Where a run has ended, it goes on over those that have not: at an
+// update of which each of them has a value.
 //
 // curves: of curveOf. band: "range" (lowest to highest, thinned-out values included), "interval" (the mean's
-// 95 % t interval) or "none". Returns {steps, mean, low, high}.
+// 95 % t interval) or "none". Returns {steps, mean, low, high, among}: `among` has, of each step, the places in
+// `curves` of those that were there.
 function together(curves, band, weight = 0) {
   const places = curves.map((curve) => new Map(curve.steps.map((step, i) => [step, i])));
-  const steps = curves[0].steps.filter((step) => places.every((place) => place.has(step)));
   const lines = curves.map((curve) => smoothed(curve.last, weight));
-  const n = curves.length;
-  const mean = [],
-    low = [],
-    high = [];
-  for (const step of steps) {
-    const at = places.map((place) => place.get(step));
-    const average = at.reduce((sum, i, k) => sum + lines[k][i], 0) / n;
-    mean.push(average);
+  const found = { steps: [], mean: [], low: [], high: [], among: [] };
+  let there = curves.map((_, k) => k);
+  for (const step of allSteps(curves)) {
+    if (there.some((k) => curves[k].steps.at(-1) < step))
+      there = there.filter((k) => curves[k].steps.at(-1) >= step);
+    const at = there.map((k) => places[k].get(step));
+    if (at.includes(undefined)) continue;
+    const n = there.length;
+    const mean = (values) => values.reduce((sum, value) => sum + value, 0) / n;
+    found.steps.push(step);
+    found.among.push(there);
+    found.mean.push(mean(at.map((i, j) => lines[there[j]][i])));
     if (band === "interval" && n > 1) {
-      const values = at.map((i, k) => curves[k].last[i]);
-      const centre = values.reduce((sum, value) => sum + value, 0) / n;
+      const values = at.map((i, j) => curves[there[j]].last[i]);
+      const centre = mean(values);
       const squares = values.reduce((sum, value) => sum + (value - centre) ** 2, 0);
       const half = data.t[n] * Math.sqrt(squares / (n - 1));
-      low.push(centre - half);
-      high.push(centre + half);
+      found.low.push(centre - half);
+      found.high.push(centre + half);
     } else {
-      low.push(Math.min(...at.map((i, k) => curves[k].low[i])));
-      high.push(Math.max(...at.map((i, k) => curves[k].high[i])));
+      found.low.push(Math.min(...at.map((i, j) => curves[there[j]].low[i])));
+      found.high.push(Math.max(...at.map((i, j) => curves[there[j]].high[i])));
     }
   }
-  return { steps, mean, low, high };
+  return found;
+}
+
+// Every update at which any of the curves has a value, in order.
+function allSteps(curves) {
+  const [first, ...others] = curves;
+  if (others.every((curve) => curve.steps === first.steps)) return first.steps;
+  return unionOf(curves.map((curve) => curve.steps));
 }

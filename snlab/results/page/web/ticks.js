@@ -4,8 +4,11 @@
 // sides).
 const FORWARD = { linear: (v) => v, log: Math.log10, asinh: Math.asinh };
 
+// Whether they are one number but for rounding.
+const alike = (low, high) => !(high - low > 1e-9 * Math.max(Math.abs(low), Math.abs(high)));
+
 function ticks(low, high, kind, most) {
-  if (!(high > low)) return [low];
+  if (alike(low, high)) return [low];
   if (kind === "log") return logTicks(low, high, most);
   if (kind === "asinh") return asinhTicks(low, high, most);
   const step = niceStep((high - low) / Math.max(most - 1, 1));
@@ -79,7 +82,7 @@ function padded(low, high, kind) {
     const gap = Math.max(0.05 * (Math.asinh(high) - Math.asinh(low)), 0.05);
     return [Math.sinh(Math.asinh(low) - gap), Math.sinh(Math.asinh(high) + gap)];
   }
-  if (low === high) return low === 0 ? [0, 1] : low > 0 ? [0, 1.1 * high] : [1.1 * low, 0];
+  if (alike(low, high)) return low === 0 ? [0, 1] : low > 0 ? [0, 1.1 * high] : [1.1 * low, 0];
   const gap = 0.06 * (high - low);
   return [low >= 0 && low < high / 2 ? 0 : low - gap, high + gap];
 }

@@ -2,15 +2,22 @@
 
 const FONT = "system-ui, 'Helvetica Neue', Arial, 'Noto Sans', sans-serif";
 
-// An <svg> element of a drawing. options: {width, height, dark, title, legend (of {label, colour, dash}),
-// range}.
+// An <svg> element of a drawing. options: {width, height (but for lines of title beyond the first, and the
+// legend), dark, title, setting and yLabel (with a title), legend (of {label, colour, dash}), range}.
 function vector(drawn, options) {
   const { width, height, dark = false, title = "", legend = [], range } = options;
   const paper = dark ? INK.dark : INK.light;
-  const rows = legendRows(legend, width - 20);
-  const top = title ? 30 : 12;
-  const box = { left: 58, top, width: width - 58 - 20, height: height - top - 44 };
-  const full = height + rows.length * 18;
+  const rows = legendRows(legend, width - 30);
+  const heads = [
+    ...wrapped(title, width - 16, 13, 600),
+    ...(title ? wrapped(options.setting ?? "", width - 16, 11) : []),
+  ];
+  const plot = height - (title ? 74 : 56);
+  const names = title ? wrapped(options.yLabel ?? "", plot + 20, 11).slice(0, 3) : [];
+  const left = 58 + 14 * names.length;
+  const box = { left, top: 12 + 18 * heads.length, width: width - left - 20, height: plot };
+  const end = box.top + box.height + 44;
+  const full = end + rows.length * 18;
   const [x0, x1] = range ?? xRange(drawn);
   const [y0, y1] = yRange(drawn, x0, x1);
   const forward = FORWARD[drawn.kind];
@@ -41,7 +48,23 @@ function vector(drawn, options) {
     }),
   );
   frame.push(text(drawn.xLabel, { x: box.left + box.width / 2, y: foot + 35, "text-anchor": "middle" }));
-  if (title) frame.push(text(title, { x: 8, y: 18, fill: paper.text, "font-size": 13, "font-weight": 600 }));
+  heads.forEach(({ words, size, weight }, i) =>
+    frame.push(
+      text(words, {
+        x: 8,
+        y: 18 * (i + 1),
+        fill: weight ? paper.text : paper.soft,
+        "font-size": size,
+        "font-weight": weight,
+      }),
+    ),
+  );
+  names.forEach(({ words }, i) => {
+    const [at, middle] = [14 + 14 * i, box.top + box.height / 2];
+    frame.push(
+      text(words, { x: at, y: middle, "text-anchor": "middle", transform: `rotate(-90 ${at} ${middle})` }),
+    );
+  });
 
   const marks = [];
   const floor = (v) => (drawn.kind === "log" ? Math.max(v, y0) : v); // a band may reach below 0
@@ -120,9 +143,9 @@ function vector(drawn, options) {
     s("g", { "clip-path": `url(#${clip})` }, marks),
   );
   rows.forEach((row, i) => {
-    let at = box.left;
+    let at = 16;
     for (const entry of row) {
-      const line = height + 10 + 18 * i;
+      const line = end + 10 + 18 * i;
       picture.append(
         legendMark(entry, at, line - 4, dark),
         text(entry.shown, { x: at + 30, y: line, fill: paper.text }),
@@ -143,21 +166,50 @@ function legendMark(entry, x, y, dark) {
   });
 }
 
-// Entries in rows of at most so many pixels, by how long their texts are about.
+// Entries in rows of at most so many pixels.
 function legendRows(entries, width) {
   const rows = [];
   let left = 0;
   for (const entry of entries) {
-    const shown = entry.label.length > 60 ? `${entry.label.slice(0, 59)}…` : entry.label;
-    const room = 48 + 6.4 * shown.length;
+    const [{ words }, more] = wrapped(entry.label, width - 48, 11);
+    const shown = more ? `${words}…` : words;
+    const room = 48 + lengthOfText(shown, 11);
     if (room > left) {
       rows.push([]);
-      left = width - 50;
+      left = width;
     }
     rows.at(-1).push({ ...entry, shown, room });
     left -= room;
   }
   return rows;
+}
+
+const ruler = document.createElement("canvas").getContext("2d");
+
+function lengthOfText(words, size, weight = 400) {
+  ruler.font = `${weight} ${size}px ${FONT}`;
+  return ruler.measureText(words).width;
+}
+
+// Text in lines of at most so many pixels, as {words, size, weight}: broken between words, a word that is too
+// long within.
+function wrapped(text, width, size, weight) {
+  const lines = [];
+  const fits = (words) => lengthOfText(words, size, weight) <= width;
+  for (let word of text.split(" ").filter(Boolean)) {
+    if (lines.length && fits(`${lines.at(-1)} ${word}`)) {
+      lines[lines.length - 1] += ` ${word}`;
+      continue;
+    }
+    while (!fits(word)) {
+      let most = Math.min(word.length - 1, Math.ceil(width / 2));
+      while (most > 1 && !fits(word.slice(0, most))) most -= 1;
+      lines.push(word.slice(0, most));
+      word = word.slice(most);
+    }
+    lines.push(word);
+  }
+  return lines.map((words) => ({ words, size, weight }));
 }
 
 function visiblePoints(xs, low, high, kind) {

@@ -8,6 +8,7 @@ const DEFAULTS = {
   axis: "auto",
   theme: "auto",
   sigma: "normalizer",
+  rows: "",
   "at.samples": "",
   "at.spectra": "",
 };
@@ -54,9 +55,10 @@ const view = {
     this.changed(prefix);
   },
 
-  // `listener(key)` is called after every change; with "" where all of it may have changed.
-  listen(listener) {
-    this.listeners.push(listener);
+  // `listener(key)` is called after every change; with "" where all of it may have changed. One that belongs
+  // to an element is called until that element is `gone`.
+  listen(listener, owner = null) {
+    this.listeners.push({ listener, owner });
   },
 
   changed(key) {
@@ -66,7 +68,8 @@ const view = {
   },
 
   tell(key) {
-    for (const listener of this.listeners) listener(key);
+    this.listeners = this.listeners.filter(({ owner }) => !owner?.gone);
+    for (const { listener, owner } of this.listeners) if (!owner?.gone) listener(key);
   },
 
   write() {
