@@ -24,14 +24,14 @@ class Group:
     """All seeds of one trial: ``runs`` agree in everything but the seed.
 
     ``setting`` says what sets the group apart from others with this data set and normalizer ("loss=hinge");
-    empty where nothing does. ``repeats`` counts runs left out because they repeat a seed.
+    empty where nothing does. ``repeated`` are runs left out because they repeat a seed.
     """
 
     dataset: str
     normalizer: str
     setting: str
     runs: tuple[Run, ...]
-    repeats: int = 0
+    repeated: tuple[Run, ...] = ()
 
     @property
     def name(self) -> str:
@@ -42,6 +42,11 @@ class Group:
     def label(self) -> str:
         """The normalizer in words and, where there is one, the setting."""
         return f"{self.name} [{self.setting}]" if self.setting else self.name
+
+    @property
+    def repeats(self) -> int:
+        """How many runs were left out because they repeat a seed."""
+        return len(self.repeated)
 
     @cached_property
     def finished(self) -> list[Run]:
@@ -108,10 +113,11 @@ def one_trial(dataset: str, trial: Sequence[Run], text: str = "") -> Group:
     """The group of runs that agree in everything but the seed, each seed once."""
     # The same seed twice is the same trial twice: counting both would promise more seeds than there are.
     seeds: dict[int, Run] = {}
+    repeated = []
     for run in sorted(trial, key=lambda run: (run.seed, run.outcome not in OVER, str(run.folder))):
-        seeds.setdefault(run.seed, run)
-    runs = tuple(seeds.values())
-    return Group(dataset, trial[0].normalizer, text, runs, len(trial) - len(runs))
+        if seeds.setdefault(run.seed, run) is not run:
+            repeated.append(run)
+    return Group(dataset, trial[0].normalizer, text, tuple(seeds.values()), tuple(repeated))
 
 
 def once(runs: Sequence[Run]) -> list[Run]:

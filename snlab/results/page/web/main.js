@@ -198,24 +198,7 @@ addEventListener("afterprint", () => {
 
 function printedKey(comparison) {
   return legendOf(comparison).map(({ label, colour, dash }) =>
-    h(
-      "span",
-      { class: "entry" },
-      s(
-        "svg",
-        { width: 26, height: 10 },
-        s("line", {
-          x1: 1,
-          x2: 25,
-          y1: 5,
-          y2: 5,
-          "stroke-width": 2.5,
-          stroke: colour(false),
-          "stroke-dasharray": dash.map((d) => 2.5 * d).join(" ") || null,
-        }),
-      ),
-      label,
-    ),
+    h("span", { class: "entry" }, lineMark(dash, colour(false)), label),
   );
 }
 

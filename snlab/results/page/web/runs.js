@@ -81,10 +81,9 @@ function runDetails(about, run) {
   const versions = Object.entries(about.versions)
     .map(([name, version]) => `${name} ${version}`)
     .join(", ");
-  const repeats =
-    about.group === undefined
-      ? "left out of the comparison: the same trial with the same seed is in another folder"
-      : "";
+  const repeats = groupOf(run).runs.includes(run)
+    ? ""
+    : "left out of the comparison: the same trial with the same seed is in another folder";
   return h(
     "div",
     { class: "details" },
