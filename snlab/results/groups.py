@@ -113,11 +113,9 @@ def one_trial(dataset: str, trial: Sequence[Run], text: str = "") -> Group:
     """The group of runs that agree in everything but the seed, each seed once."""
     # The same seed twice is the same trial twice: counting both would promise more seeds than there are.
     seeds: dict[int, Run] = {}
-    repeated = []
-    for run in sorted(trial, key=lambda run: (run.seed, run.outcome not in OVER, str(run.folder))):
-        if seeds.setdefault(run.seed, run) is not run:
-            repeated.append(run)
-    return Group(dataset, trial[0].normalizer, text, tuple(seeds.values()), tuple(repeated))
+    ranked = sorted(trial, key=lambda run: (run.seed, run.outcome not in OVER, str(run.folder)))
+    repeated = tuple(run for run in ranked if seeds.setdefault(run.seed, run) is not run)
+    return Group(dataset, trial[0].normalizer, text, tuple(seeds.values()), repeated)
 
 
 def once(runs: Sequence[Run]) -> list[Run]:
