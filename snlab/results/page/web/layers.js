@@ -94,7 +94,7 @@ function sigmaRow(comparison, place) {
   build();
   update();
   const element = row("sigma", place, []);
-  element.querySelector(".panels").replaceWith(panels, key);
+  element.querySelector(".panels").replaceWith(key, panels);
   return element;
 }
 

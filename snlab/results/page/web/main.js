@@ -176,13 +176,13 @@ addEventListener("beforeprint", () => {
     const drawn = chart.drawing();
     if (isEmpty(drawn)) continue;
     figure.append(
-      h("div", { class: "printed" }, chart.vector({ width: 360, height: 230, title: "", legend: [] })),
+      h("div", { class: "printed" }, chart.vector({ width: 680, height: 160, title: "", legend: [] })),
     );
   }
   for (const element of document.querySelectorAll(".row")) {
     const comparison = data.comparisons[element.dataset.comparison];
-    if (element.querySelector(".key > .entry")) continue; // lines are layers there
-    element.append(h("div", { class: "printed key" }, printedKey(comparison)));
+    if (element.querySelector(".key > .entry, .tiles")) continue; // lines are layers; tiles have their names
+    element.querySelector("h3").after(h("div", { class: "printed key" }, printedKey(comparison)));
   }
   for (const table of document.querySelectorAll(".comparison")) table.print();
 });
