@@ -67,7 +67,7 @@ function withSections(rows, sections, width) {
   let last = "";
   return rows.flatMap((row) => {
     const head = sections[row.place];
-    if (head === last || row.element.hidden) return [row.element];
+    if (!head || head === last || row.element.hidden) return [row.element];
     last = head;
     const words = h("th", { colspan: width, scope: "rowgroup" }, h("span", {}, head));
     return [h("tr", { class: "section" }, words), row.element];
