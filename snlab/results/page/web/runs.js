@@ -102,7 +102,7 @@ function runDetails(about, run) {
       ),
       line("begun", about.begun),
       line("ended", about.ended),
-      line("time", about.seconds === null ? "" : `${about.seconds.toFixed(1)} s in training`),
+      line("time", about.seconds === null ? "" : `${about.seconds.toFixed(1)} s`),
       line("folder", h("code", {}, about.folder)),
       line("machine", [about.machine, about.device].filter(Boolean).join(", ")),
       line("versions", versions),
