@@ -14,7 +14,7 @@ from snlab.results.reading import collect
 from snlab.results.report import report
 from snlab.tracking.run_folder import DIVERGED, Run
 from tests.results.browser import chromium, needs_chromium, opened, shown
-from tests.results.conftest import EXTRACTOR, Lab
+from tests.results.conftest import Lab
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 __all__ = ["chromium"]
@@ -170,10 +170,11 @@ def test_no_word_of_the_runs_table_is_cut(path: Path, chromium: Any, width: int)
 
 
 def test_names_under_the_pointer_are_whole_and_marked_as_the_line_is(path: Path, chromium: Any) -> None:
-    panel = f"scores.1.fid/{EXTRACTOR}"
     palette = looks.palette([*NAMED, "weight_norm", "gradient_penalty", "none"])
     assert palette["r2"].colour == palette["spectral_norm(scale=3)"].colour, "told apart by a dash alone"
     with opened(chromium, path) as tab:
+        row = tab.locator("#scores .row").filter(has_text="seeds 0 and 1")
+        panel = row.locator("figure.panel").first.get_attribute("data-panel")
         shown(tab, panel)
         tab.locator(f'[data-panel="{panel}"] .plot').focus()
         tab.keyboard.press("ArrowRight")
