@@ -14,7 +14,7 @@ from pytorch_lightning import Trainer
 from snlab.callbacks.checkpoint import Checkpoint
 from snlab.tracking.run_folder import Run
 
-CLOCK = ("elapsed", "seconds")  # besides every time/...
+CLOCK = ("elapsed", "seconds", "begun", "ended")  # besides every time/...
 
 
 def rows(run: Run) -> list[dict[str, Any]]:

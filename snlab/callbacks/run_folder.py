@@ -17,9 +17,10 @@ from torch import nn
 
 from snlab.callbacks.losses import Diverged
 from snlab.callbacks.steps import Steps, steps_of
-from snlab.callbacks.summary import Ending, stopped_by, summary
+from snlab.callbacks.summary import Course, Ending, stopped_by, summary
 from snlab.core.errors import UserError
 from snlab.core.names import GENERATOR_STEP
+from snlab.core.text import time_now
 from snlab.tracking.configuration import Told, configuration, plain
 from snlab.tracking.identity import identity
 from snlab.tracking.places import LOCK, folder_words, move_aside, told
@@ -108,7 +109,7 @@ class RunFolder(RunFolderLogger):
         self._run: _InProgress | None = None
         self._end: Ending | None = None
         self.recorded = 0  # the last step that something was logged at
-        self._seconds = 0.0
+        self._course = Course(None, 0.0)
 
     @property
     def folder(self) -> Path:
@@ -170,9 +171,11 @@ class RunFolder(RunFolderLogger):
             lock = FileLock(folder / LOCK)
             lock.acquire(timeout=0)
         self._lock, self.writer = lock, RunWriter(folder)
-        self._seconds = float((before.summary.get("seconds") if before else 0) or 0)
+        self._course = Course(time_now(), 0.0)
         if before is None:
             self.writer.write_config(config)
+        elif (folder / METRICS).exists():
+            self._course = Course(before.summary.get("begun"), float(before.summary.get("seconds") or 0))
 
     def _config(self, trainer: Trainer, module: LightningModule) -> dict[str, Any]:
         options = {name: plain(getattr(trainer, name, None)) for name in TRAINER_DEFAULTS}
@@ -203,7 +206,7 @@ class RunFolder(RunFolderLogger):
     def ends(self, outcome: str, reason: str | None) -> None:
         """Remember how the run has ended; the last word counts, and ``finalize`` writes it down."""
         assert self._run is not None
-        self._end = Ending(outcome, reason, self._run.steps.now)
+        self._end = Ending(outcome, reason, self._run.steps.now, time_now())
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -211,14 +214,15 @@ class RunFolder(RunFolderLogger):
         if self._run is None or self._lock is None:
             return
         if self._end is not None:
-            self._seconds += time.perf_counter() - self._run.began
+            seconds = self._course.seconds + time.perf_counter() - self._run.began
+            self._course = self._course._replace(seconds=seconds)
             self._write_summary(self._run, self._end)
         self._lock.release()
         self._lock = None
 
     def _write_summary(self, run: _InProgress, end: Ending) -> None:
         name = self.folder.name.rpartition("-")[2]
-        self.writer.write_summary(summary(run.trainer, self.folder, name, end, self._seconds))
+        self.writer.write_summary(summary(run.trainer, self.folder, name, end, self._course))
 
 
 def _check_unfinished(run: Run, resumed: bool) -> None:

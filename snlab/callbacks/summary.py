@@ -20,29 +20,42 @@ VERSIONS = ("snlab", "torch", "pytorch-lightning", "torchmetrics", "torch-fideli
 
 
 class Ending(NamedTuple):
-    """How a run ended: an outcome of tracking/run_folder.py, why, and after which generator update."""
+    """How a run ended: an outcome of tracking/run_folder.py, why, after which generator update, and when.
+
+    Times are as ``core.text.time_now`` gives them.
+    """
 
     outcome: str
     reason: str | None
     step: int
+    time: str
+
+
+class Course(NamedTuple):
+    """When a run first began, None where that was not recorded, and the seconds that it was trained for."""
+
+    begun: str | None
+    seconds: float
 
 
 def summary(
-    trainer: Trainer, folder: Path, identity: str, end: Ending, seconds: float | None = None
+    trainer: Trainer, folder: Path, identity: str, end: Ending, course: Course | None = None
 ) -> dict[str, Any]:
     """What ``summary.json`` in ``folder`` is to hold, with the last value of every number logged there.
 
     Args:
-        seconds: how long the run took, where no Throughput has counted them.
+        course: of the run, where no Throughput has followed it.
     """
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    counted = [c.elapsed for c in callbacks if isinstance(c, Throughput)]
+    followed = next((Course(c.begun, c.elapsed) for c in callbacks if isinstance(c, Throughput)), course)
     return {
         "outcome": end.outcome,
         "reason": end.reason,
         GENERATOR_STEP: end.step,
         "identity": identity,
-        "seconds": sum(counted) if counted or seconds is None else seconds,
+        "begun": followed.begun if followed else None,
+        "ended": end.time,
+        "seconds": followed.seconds if followed else 0,
         "device": str(trainer.strategy.root_device),
         "machine": machine(trainer.strategy.root_device),
         "processor": processor(),

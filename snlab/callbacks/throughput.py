@@ -9,6 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 
 from snlab.callbacks.measurement import Measurement, Metrics
 from snlab.core import names
+from snlab.core.text import time_now
 
 
 class Throughput(Measurement):
@@ -22,11 +23,14 @@ class Throughput(Measurement):
     def __init__(self, every: float = 0.01) -> None:
         super().__init__(every)
         self.elapsed = 0.0  # seconds of the whole run, over all its sessions
+        self.begun: str | None = None  # when its first session began; None where that was not recorded
 
     def logs(self, module: LightningModule) -> set[str]:
         return {names.GENERATOR_STEPS_PER_SECOND, names.IMAGES_PER_SECOND, names.DIAGNOSTICS_SHARE}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.begun is None and not self.elapsed:
+            self.begun = time_now()
         self._before = self.elapsed
         self._start = self._last = time.perf_counter()
         self._last_step = self.steps.now
@@ -48,10 +52,11 @@ class Throughput(Measurement):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        return {"elapsed": self.elapsed}
+        return {"elapsed": self.elapsed, "begun": self.begun}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.elapsed = state_dict["elapsed"]
+        self.begun = state_dict.get("begun")
 
     @staticmethod
     def _measuring(trainer: Trainer) -> float:

@@ -10,6 +10,7 @@ import codecs
 import locale
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from io import TextIOWrapper
 
 UTF8_LOCALES = ("C.UTF-8", "en_US.UTF-8")
@@ -74,6 +75,11 @@ def duration(seconds: float) -> str:
         if seconds >= 1.5 * size:
             return f"{seconds / size:.{digits}f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def time_now() -> str:
+    """The time in UTC to the second, as ISO 8601 writes it: 2026-11-26T09:25:03+00:00."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def printable(text: str, most: int | None = None) -> str:

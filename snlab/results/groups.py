@@ -25,7 +25,7 @@ class Group:
     """All seeds of one trial: ``runs`` agree in everything but the seed and how often they were measured.
 
     ``setting`` says what sets the group apart from others with this data set and normalizer ("loss=hinge");
-    empty where nothing does; ``options`` has the same as pairs of a name and a value. ``repeats`` counts runs
+    empty where nothing does; ``options`` has the same as pairs of a name and a value. ``repeated`` are runs
     left out because they repeat a seed.
     """
 
@@ -33,7 +33,7 @@ class Group:
     normalizer: str
     setting: str
     runs: tuple[Run, ...]
-    repeats: int = 0
+    repeated: tuple[Run, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -45,6 +45,11 @@ class Group:
     def label(self) -> str:
         """The normalizer in words and, where there is one, the setting."""
         return f"{self.name} [{self.setting}]" if self.setting else self.name
+
+    @property
+    def repeats(self) -> int:
+        """How many runs were left out because they repeat a seed."""
+        return len(self.repeated)
 
     @cached_property
     def finished(self) -> list[Run]:
@@ -113,12 +118,11 @@ def one_trial(dataset: str, trial: Sequence[Run], text: str = "") -> Group:
     # The same seed twice is the same trial twice: counting both would promise more seeds than there are.
     seeds: dict[int, Run] = {}
     # Rather one that came to its end, then one that measured more.
-    for run in sorted(
+    ranked = sorted(
         trial, key=lambda run: (run.seed, run.outcome not in OVER, -len(run.names()), str(run.folder))
-    ):
-        seeds.setdefault(run.seed, run)
-    runs = tuple(seeds.values())
-    return Group(dataset, trial[0].normalizer, text, runs, len(trial) - len(runs))
+    )
+    repeated = tuple(run for run in ranked if seeds.setdefault(run.seed, run) is not run)
+    return Group(dataset, trial[0].normalizer, text, tuple(seeds.values()), repeated)
 
 
 def once(runs: Sequence[Run]) -> list[Run]:

@@ -20,6 +20,7 @@ from snlab.core.errors import UserError
 from snlab.core.machine import machine
 from snlab.core.messages import plain_messages
 from snlab.core.names import GENERATOR_STEP
+from snlab.core.text import time_now
 from snlab.tracking.checkpoints import AtomicCheckpointIO, checkpoint_step, newest_good
 from snlab.tracking.damage import damage
 from snlab.tracking.run_folder import (
@@ -175,7 +176,7 @@ def _record(cli: FitCLI, trainer: Trainer, place: Claim, writer: RunWriter, mirr
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise
     finally:
-        end = Ending(outcome, reason, trainer.global_step)
+        end = Ending(outcome, reason, trainer.global_step, time_now())
         writer.write_summary(summary(trainer, place.folder, place.identity, end))
         _close(mirror, writer, outcome)
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from snlab.callbacks.losses import Losses
 from snlab.callbacks.ratio import Ratio
 from snlab.callbacks.samples import Samples
 from snlab.callbacks.sigma import Sigma
+from snlab.callbacks.throughput import Throughput
 from snlab.cli import main
 from snlab.core.errors import UserError
 from snlab.results.groups import group
@@ -76,6 +78,7 @@ def train(runs, module=None, *callbacks, ckpt_path=None, checkpoints=False, **op
 
 
 def test_a_run_leaves_what_it_was_and_what_it_logged(tmp_path):
+    start = datetime.now(UTC).replace(microsecond=0)
     run = train(
         tmp_path, Logs(), Sigma(probe(), 5), Samples(probe(), every=5), log_every_n_steps=4,
         normalizer="clip(limit=0.1)", loss="hinge", n_dis=2, seed=3 - 3,
@@ -94,6 +97,8 @@ def test_a_run_leaves_what_it_was_and_what_it_logged(tmp_path):
     assert (run.outcome, run.summary["generator_step"], run.summary["reason"]) == ("finished", 10, None)
     assert run.summary["identity"] == identity(run.config)
     assert run.summary["seconds"] > 0
+    begun, ended = (datetime.fromisoformat(run.summary[name]) for name in ("begun", "ended"))
+    assert start <= begun <= ended <= datetime.now(UTC)
     assert run.summary["metrics"] == {k: v for k, v in run.rows[10].items() if not isinstance(v, list)}
     assert run.series("train/updates") == (
         [4, 8, 10],
@@ -203,15 +208,35 @@ def test_an_unfinished_run_goes_on_from_its_checkpoint(tmp_path):
     assert run.series("updates")[0] == [1, 2, 3, 4, 5, 6, 7, 8]
     with pytest.raises(UserError, match=r"unfinished; Trainer\.fit\(ckpt_path=\.\.\.\) goes on with it"):
         train(tmp_path, Crashes(), Count(every=1))
+    began = "2020-01-02T03:04:05+00:00"
+    summary = run.folder / "summary.json"
+    summary.write_text(summary.read_text().replace(run.summary["begun"], began, 1))
     module = Crashes()
     module.updates, module.crash_at = 5, -1
     run = train(tmp_path, module, Count(every=1), ModelCheckpoint(), ckpt_path=checkpoint, checkpoints=True)
-    assert run.outcome == "finished"
+    assert (run.outcome, run.summary["begun"]) == ("finished", began)
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     steps = [row["generator_step"] for row in rows if "updates" in row]
     assert steps == list(range(1, 11)) == run.series("updates")[1]
     with pytest.raises(UserError, match=r"finished .* without ckpt_path"):
         train(tmp_path, Crashes(), ckpt_path=checkpoint, again=True)
+
+
+def test_a_run_that_ended_without_a_word_began_when_its_first_session_did(tmp_path, monkeypatch):
+    began = "2020-01-02T03:04:05+00:00"
+    saves = ModelCheckpoint(every_n_train_steps=10, save_top_k=-1)
+    with monkeypatch.context() as patched:
+        patched.setattr("snlab.callbacks.throughput.time_now", lambda: began)
+        with pytest.raises(ValueError, match="no more"):
+            train(tmp_path, Fails(), Throughput(every=1), saves, checkpoints=True)
+    (run,) = find_runs(tmp_path)
+    (run.folder / "summary.json").unlink()
+    (checkpoint,) = (run.folder / "checkpoints").iterdir()
+    module = Logs()
+    module.updates = 5
+    run = train(tmp_path, module, Throughput(every=1), ckpt_path=checkpoint)
+    assert (run.outcome, run.summary["begun"]) == ("finished", began)
+    assert run.summary["ended"] > began
 
 
 def test_a_run_without_measurements_goes_on_at_its_count(tmp_path):

@@ -31,7 +31,7 @@ def made(lab: Any, out: Path) -> Path:
 
 
 def test_what_runs_say_is_shown_and_never_executed(lab: Any, tmp_path: Path, chromium: Any) -> None:
-    folder = lab.write(EVIL, 0, name="<b>&quot;😀", network=EVIL, loss=EVIL, until=20)
+    folder = lab.write(EVIL, 0, name="<b>&quot;😀", network=EVIL, loss=EVIL, until=20, note="x" * 3_000)
     lab.write("javascript:alert(1)", 0, name="other", outcome=DIVERGED, until=20, machine=EVIL, note=LONG)
     summary = lab.root / "other" / "summary.json"
     summary.write_text(summary.read_text().replace("the loss is not finite", LONG.strip()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,12 +86,14 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(fit, arguments, tmp_path, monkey
 
 
 def test_the_folder_holds_everything(fit):
+    start = datetime.now(UTC).replace(microsecond=0)
     run = fit("--generator_steps", "8", "--measure.fidelity", "none")
     config = yaml.safe_load((run.folder / "config.yaml").read_text())
     assert config["model"]["adam"] == {"lr": 0.0002, "beta1": 0.5, "beta2": 0.999}
     assert config["seed_everything"] == 0
     assert run.outcome == "finished"
     summary = run.summary
+    assert start <= datetime.fromisoformat(summary["begun"]) <= datetime.fromisoformat(summary["ended"])
     assert summary["generator_step"] == 8
     assert run.folder.name.endswith(summary["identity"])
     assert summary["versions"].keys() >= {"snlab", "torch", "python"}

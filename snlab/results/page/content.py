@@ -42,7 +42,7 @@ def content(runs: Sequence[Run], skipped: Sequence[Skipped] = ()) -> dict[str, A
         found = {name: curve for name in scalars(run) if (curve := curves.curve(run, name))}
         shown[number[id(run)]] |= {"curves": found, "clock": clock(run)}
     for place, g in enumerate(groups):
-        for run in g.runs:
+        for run in (*g.runs, *g.repeated):
             shown[number[id(run)]]["group"] = place
     samples, spectrum = through_training(datasets, number), spectra(datasets, number)
     last = last_of_every_run(runs, number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import yaml
@@ -30,9 +31,12 @@ def about(run: Run) -> dict[str, Any]:
         "step": row[names.GENERATOR_STEP],
         "steps": run.generator_steps,
         "seconds": row["seconds"] if isinstance(row["seconds"], int | float) else None,
+        "begun": moment(run.summary.get("begun")),
+        "ended": moment(run.summary.get("ended")),
         "identity": str(row["identity"]),
         "machine": str(run.summary.get("machine") or ""),
         "device": str(run.summary.get("device") or ""),
+        "commit": str(run.summary.get("commit") or ""),
         "versions": {str(k): str(v) for k, v in versions.items()} if isinstance(versions, Mapping) else {},
         "command": command(run) or "",
         "config": yaml.dump(run.config, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100),
@@ -40,15 +44,27 @@ def about(run: Run) -> dict[str, Any]:
     return told | ({"wandb": run.wandb_url} if run.wandb_url else {})
 
 
+def moment(told: Any) -> str:
+    """A time of a summary as people read it, in UTC; empty where none was recorded.
+
+    >>> moment("2026-11-26T10:25:03+01:00"), moment(None)
+    ('2026-11-26 09:25:03 UTC', '')
+    """
+    try:
+        return datetime.fromisoformat(str(told)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError):
+        return ""
+
+
 Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the one in C, where it was built
 
 
 def environment(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Machines, devices and versions, each with all values that some run has."""
+    """Machines, devices, commits and versions, each with all values that some run has."""
     found: dict[str, dict[str, None]] = {}
     for run in runs:
         versions = run.summary.get("versions")
-        told = {key: run.summary.get(key) for key in ("machine", "device")}
+        told = {key: run.summary.get(key) for key in ("machine", "device", "commit")}
         told |= versions if isinstance(versions, Mapping) else {}
         for name, value in told.items():
             if value is not None:

@@ -131,8 +131,8 @@ class Chart {
         "div",
         { class: "values" },
         rows.map(({ line, value }) => [
-          h("span", { class: "mark", style: `color: ${line.colour(isDark())}` }, "━"),
-          h("span", { class: "name" }, line.label),
+          lineMark(line.dash, line.colour(isDark())),
+          h("span", { class: "name" }, clipped(line.label)),
           h("span", { class: "number" }, written(value.value)),
           h("span", { class: "band" }, bandAt(line, value.x)),
         ]),

@@ -77,6 +77,24 @@ document.addEventListener("pointerdown", (event) => {
   }
 });
 
+// A short piece of a line as figures draw it, for a key.
+function lineMark(dash, colour = "currentColor") {
+  const [width, height, thickness] = [26, 10, 2.5];
+  return s(
+    "svg",
+    { class: "mark", width, height, "aria-hidden": "true" },
+    s("line", {
+      x1: 1,
+      x2: width - 1,
+      y1: height / 2,
+      y2: height / 2,
+      stroke: colour,
+      "stroke-width": thickness,
+      "stroke-dasharray": dash.map((d) => thickness * d).join(" ") || null,
+    }),
+  );
+}
+
 function download(name, content, type) {
   const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
   h("a", { href: url, download: name }).click();

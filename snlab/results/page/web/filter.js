@@ -1,9 +1,9 @@
 // ---- which runs are shown -----------------------------------------------------------------------------
 
 const groupOf = (run) => data.groups[data.runs[run].group];
-const normalizerOf = (run) => groupOf(run)?.normalizer ?? data.runs[run].normalizer;
-const settingOf = (run) => groupOf(run)?.setting ?? "";
-const labelOf = (normalizer) => normalizers.get(normalizer)?.label ?? normalizer;
+const normalizerOf = (run) => groupOf(run).normalizer;
+const settingOf = (run) => groupOf(run).setting;
+const labelOf = (normalizer) => normalizers.get(normalizer).label;
 
 const FACETS = {
   dataset: { title: "Data set", of: (run) => data.runs[run].dataset },
@@ -17,9 +17,7 @@ const FACETS = {
 for (const facet of Object.values(FACETS)) {
   facet.values = [...new Set(data.runs.map((_, run) => facet.of(run)))];
 }
-FACETS.normalizer.values = data.normalizers
-  .map((normalizer) => normalizer.name)
-  .concat(FACETS.normalizer.values.filter((name) => !normalizers.has(name)));
+FACETS.normalizer.values = data.normalizers.map((normalizer) => normalizer.name);
 FACETS.seed.values.sort((a, b) => Number(a) - Number(b));
 
 const isHidden = (facet, value) => view.all(`hide.${facet}`).has(value);
@@ -114,20 +112,4 @@ function legend() {
   view.listen((key) => (key === "" || key.startsWith("hide") || key === "theme" ? update() : null));
   update();
   return h("div", { class: "legend", role: "group", "aria-label": "Normalizers" }, entries);
-}
-
-function lineMark(dash, stroke = null) {
-  return s(
-    "svg",
-    { width: 26, height: 10, "aria-hidden": "true" },
-    s("line", {
-      x1: 1,
-      x2: 25,
-      y1: 5,
-      y2: 5,
-      "stroke-width": 2.5,
-      stroke,
-      "stroke-dasharray": dash.map((d) => 2.5 * d).join(" ") || null,
-    }),
-  );
 }

@@ -43,21 +43,7 @@ function sigmaSection() {
   );
   const boxes = KINDS.map(([kind, label, dash]) => {
     const box = checkbox(label, kindIsShown(kind), () => view.toggle("kind", kind));
-    box.prepend(
-      s(
-        "svg",
-        { width: 26, height: 10, "aria-hidden": "true" },
-        s("line", {
-          x1: 1,
-          x2: 25,
-          y1: 5,
-          y2: 5,
-          "stroke-width": 2,
-          stroke: "currentColor",
-          "stroke-dasharray": dash.map((d) => 2 * d).join(" ") || null,
-        }),
-      ),
-    );
+    box.prepend(lineMark(dash));
     view.listen((key) => (key === "" ? (box.querySelector("input").checked = kindIsShown(kind)) : null));
     return box;
   });
@@ -112,7 +98,7 @@ function sigmaPanels(comparison, place) {
   }, panels);
   build();
   update();
-  return [panels, key, variants].filter(Boolean);
+  return [key, panels, variants].filter(Boolean);
 }
 
 function forget(chart) {
@@ -130,13 +116,8 @@ const layerStyles = (comparison) =>
   }));
 
 const layerKey = (comparison) =>
-  layerStyles(comparison).map(({ label, colour }) =>
-    h(
-      "span",
-      { class: "entry" },
-      h("span", { class: "mark", style: `color: ${colour(isDark())}` }, "━"),
-      label,
-    ),
+  layerStyles(comparison).map(({ label, colour, dash }) =>
+    h("span", { class: "entry" }, lineMark(dash, colour(isDark())), label),
   );
 
 // What the line styles of an exported figure mean, where there are several.

@@ -177,13 +177,13 @@ addEventListener("beforeprint", () => {
     const drawn = chart.drawing();
     if (isEmpty(drawn)) continue;
     figure.append(
-      h("div", { class: "printed" }, chart.vector({ width: 360, height: 230, title: "", legend: [] })),
+      h("div", { class: "printed" }, chart.vector({ width: 680, height: 160, title: "", legend: [] })),
     );
   }
   for (const element of document.querySelectorAll(".row")) {
     const comparison = comparisons[element.dataset.comparison];
-    if (element.querySelector(".key > .entry")) continue; // lines are layers there
-    element.append(h("div", { class: "printed key" }, printedKey(comparison)));
+    if (element.querySelector(".key > .entry, .tiles")) continue; // lines are layers; tiles have their names
+    element.querySelector("h3").after(h("div", { class: "printed key" }, printedKey(comparison)));
   }
   for (const table of document.querySelectorAll(".comparison")) table.print();
 });
@@ -199,24 +199,7 @@ addEventListener("afterprint", () => {
 
 function printedKey(comparison) {
   return legendOf(comparison).map(({ label, colour, dash }) =>
-    h(
-      "span",
-      { class: "entry" },
-      s(
-        "svg",
-        { width: 26, height: 10 },
-        s("line", {
-          x1: 1,
-          x2: 25,
-          y1: 5,
-          y2: 5,
-          "stroke-width": 2.5,
-          stroke: colour(false),
-          "stroke-dasharray": dash.map((d) => 2.5 * d).join(" ") || null,
-        }),
-      ),
-      label,
-    ),
+    h("span", { class: "entry" }, lineMark(dash, colour(false)), label),
   );
 }
 

@@ -81,10 +81,9 @@ function runDetails(about, run) {
   const versions = Object.entries(about.versions)
     .map(([name, version]) => `${name} ${version}`)
     .join(", ");
-  const repeats =
-    about.group === undefined
-      ? "left out of the comparison: the same trial with the same seed is in another folder"
-      : "";
+  const repeats = groupOf(run).runs.includes(run)
+    ? ""
+    : "left out of the comparison: the same trial with the same seed is in another folder";
   return h(
     "div",
     { class: "details" },
@@ -101,10 +100,13 @@ function runDetails(about, run) {
           `, ${about.step} of ${about.steps} updates`,
         ].join(""),
       ),
+      line("begun", about.begun),
+      line("ended", about.ended),
       line("time", about.seconds === null ? "" : `${about.seconds.toFixed(1)} s`),
       line("folder", h("code", {}, about.folder)),
       line("machine", [about.machine, about.device].filter(Boolean).join(", ")),
       line("versions", versions),
+      line("commit", about.commit),
       line("W&B", about.wandb ? h("a", { href: about.wandb, rel: "noreferrer" }, about.wandb) : ""),
       line("note", repeats),
     ),

@@ -2,6 +2,8 @@
 
 // A table whose rows are {cells: [{text or content, sort, left, best, spread, remark}], tell: () => hidden}.
 // columns: {title, help, left}. The order is kept in the view under `key`, as "column~up" or "column~down".
+// options.sections: the heading that each row stands under, by its place; in any other order than that it
+// stands in the row's own head, unless that is not wanted (options.named: a column has it).
 function sortable(key, columns, rows, options = {}) {
   const heads = columns.map((column, i) =>
     h(
@@ -23,12 +25,16 @@ function sortable(key, columns, rows, options = {}) {
       head.setAttribute("aria-sort", i !== by ? "none" : way === "down" ? "descending" : "ascending"),
     );
     const sorted = by < 0 ? rows : [...rows].sort((a, b) => order(a.cells[by], b.cells[by], way === "down"));
+    for (const row of rows) {
+      row.element.hidden = row.hidden?.() ?? false;
+      row.under?.remove();
+      if (by >= 0 && row.under) row.element.cells[0].append(row.under);
+    }
     body.replaceChildren(
       ...(by < 0 && options.sections
         ? withSections(sorted, options.sections, columns.length)
         : sorted.flatMap((row) => [row.element, row.below].filter(Boolean))),
     );
-    for (const row of rows) row.element.hidden = row.hidden?.() ?? false;
   };
   view.listen((changed) =>
     changed === "" || changed === key || changed.startsWith("hide") ? update() : null,
@@ -39,6 +45,8 @@ function sortable(key, columns, rows, options = {}) {
       {},
       row.cells.map((cell, i) => cellElement(cell, columns[i], i === 0)),
     );
+    const head = options.named ? "" : options.sections?.[row.place];
+    if (head) row.under = h("small", { class: "under" }, head);
   }
   update();
   return h(
@@ -54,16 +62,15 @@ function sortable(key, columns, rows, options = {}) {
   );
 }
 
+// The rows, each heading before the first row below it that is shown.
 function withSections(rows, sections, width) {
-  let last = null;
+  let last = "";
   return rows.flatMap((row) => {
     const head = sections[row.place];
-    const own =
-      head && head !== last
-        ? [h("tr", { class: "section" }, h("th", { colspan: width, scope: "rowgroup" }, head))]
-        : [];
+    if (!head || head === last || row.element.hidden) return [row.element];
     last = head;
-    return [...own, row.element];
+    const words = h("th", { colspan: width, scope: "rowgroup" }, h("span", {}, head));
+    return [h("tr", { class: "section" }, words), row.element];
   });
 }
 
@@ -118,6 +125,7 @@ function comparisonTable(table, place) {
   const build = () => holder.replaceChildren(partOf(table, place, shownColumns(table, place)));
   view.listen((changed) => (changed === "" || changed === columnsKey ? build() : null));
   build();
+  const partly = h("p", { class: "how partly", role: "status" });
   const printed = h("div", { class: "printed" });
   const tools = h(
     "div",
@@ -132,6 +140,7 @@ function comparisonTable(table, place) {
     { class: "comparison", "data-table": place },
     h("h3", {}, table.title),
     tools,
+    partly,
     holder,
     printed,
     h(
@@ -161,6 +170,14 @@ function comparisonTable(table, place) {
   };
   const update = () => {
     element.hidden = isHidden("dataset", table.dataset);
+    const behind = data.groups
+      .filter((group) => group.dataset === table.dataset && group.runs.some(isShown))
+      .flatMap((group) => group.runs);
+    const out = behind.filter((run) => !isShown(run)).length;
+    partly.hidden = out === 0;
+    partly.textContent =
+      `The filter leaves out ${out} of the ${behind.length} runs behind these rows. Seeds, means and spreads ` +
+      "are of all of them.";
   };
   view.listen((changed) => (changed === "" || changed.startsWith("hide") ? update() : null));
   update();
@@ -178,11 +195,15 @@ function partOf(table, place, indices, caption) {
     })),
     hidden: () => rowIsHidden(table, row),
   }));
-  return sortable(`sort.${place}`, columns, rows, { sections: table.sections, label: table.title, caption });
+  return sortable(`sort.${place}`, columns, rows, {
+    sections: table.sections,
+    named: columns.some((column) => column.key === "setting"),
+    label: table.title,
+    caption,
+  });
 }
 
-// A row goes with its normalizer, its setting and its network; seeds and outcomes leave its numbers as they
-// are.
+// A row goes with the last of its runs; a part of them leaves its numbers as they are, which is said.
 function rowIsHidden(table, row) {
   const text = (key) => row[table.columns.findIndex((column) => column.key === key)]?.text;
   const label = row[0].text;
@@ -191,9 +212,7 @@ function rowIsHidden(table, row) {
     (g) => g.dataset === table.dataset && labelOf(g.normalizer) === label && g.setting === setting,
   );
   if (!group) return data.normalizers.some((n) => n.label === label && isHidden("normalizer", n.name));
-  return ["normalizer", "setting", "network"].some((facet) =>
-    isHidden(facet, FACETS[facet].of(group.runs[0])),
-  );
+  return !group.runs.some(isShown);
 }
 
 function columnMenu(table, place, key) {
