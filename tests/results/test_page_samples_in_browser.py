@@ -36,7 +36,7 @@ def test_real_data_stand_beside_the_generated_at_every_update(lab: Any, chromium
     saved = (folder / "real.png").read_bytes()
     with opened(chromium, made(lab)) as tab:
         for _ in range(2):
-            tiles = tab.locator('#samples > [data-comparison="0"] .tile')
+            tiles = tab.locator('#samples .row[data-comparison="0"] .tile')
             shown = tiles.evaluate_all(
                 "ts => ts.map(t => [t.dataset.normalizer, t.querySelector('img').src])"
             )
