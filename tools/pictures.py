@@ -41,7 +41,7 @@ class Picture(NamedTuple):
 
 
 PICTURES = {
-    "page": Picture(1180, True, ("#scores .row", "#comparison .comparison .wide")),
+    "page": Picture(1300, True, ("#scores .row", "#comparison .comparison .wide")),
     "sigma": Picture(1500, False, ("#sigma .row",)),
 }
 # Hides all but the parts, each with its section's heading; returns where what is left begins and ends.
