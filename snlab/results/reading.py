@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,15 @@ def wants_calibration(run: Run) -> bool:
     """Whether the run's logit is no log ratio before calibration: of any loss but the standard one."""
     loss = str(run.config.get("model", {}).get("loss", "standard"))
     return loss.split("(")[0] != "standard"
+
+
+def recorded(run: Run, word: str) -> datetime | None:
+    """When a run ``begun`` or ``ended``, as its summary has it, in UTC; None where it says no such time."""
+    try:
+        then = datetime.fromisoformat(run.summary[word])
+        return then.astimezone(UTC) if then.tzinfo else then.replace(tzinfo=UTC)
+    except (KeyError, OverflowError, TypeError, ValueError):  # summaries of before have none
+        return None
 
 
 # ---- tidy records ----------------------------------------------------------------------------------------

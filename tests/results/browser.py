@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from snlab.results.report import report
+from snlab.tracking.run_folder import Run
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="NOT TESTED: no chromium here (Debian: chromium)"
@@ -30,6 +33,14 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def path(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a module's ``runs``."""
+    out = tmp_path_factory.mktemp("page") / "report.html"
+    report(runs, out)
+    return out
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import pytest
 
 from snlab.results import looks
 from snlab.results.reading import collect
-from snlab.results.report import report
 from snlab.tracking.run_folder import DIVERGED, Run
 from tests.results.browser import chromium, needs_chromium, opened, shown
 from tests.results.conftest import EXTRACTOR, LAYERS, Lab, digits_metrics
@@ -54,13 +53,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
             ending = {"outcome": DIVERGED, "until": 100} if ended else {}
             lab.write(normalizer, seed, metrics=rough, **ending)
     return collect(lab.root).runs
-
-
-@pytest.fixture(scope="module")
-def path(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("page") / "report.html"
-    report(runs, out)
-    return out
 
 
 @pytest.fixture(scope="module")

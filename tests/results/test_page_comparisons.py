@@ -63,13 +63,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     return collect(lab.root).runs
 
 
-@pytest.fixture(scope="module")
-def path(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("page") / "report.html"
-    report(runs, out)
-    return out
-
-
 def last(run: Run, name: str) -> float:
     rows = [json.loads(text) for text in (run.folder / "metrics.jsonl").read_text().splitlines()]
     return float(rows[-1][name])

@@ -15,7 +15,6 @@ import pytest
 
 from snlab.results import looks
 from snlab.results.reading import collect
-from snlab.results.report import report
 from snlab.results.tables import make, render
 from snlab.tracking.run_folder import Run
 from tests.results.browser import chromium, needs_chromium, opened, pixels, shown, until
@@ -36,13 +35,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
         if run.dataset == "digits":
             grid(run.folder / "samples", 50, 7 + run.seed)
     return collect(lab.root).runs
-
-
-@pytest.fixture(scope="module")
-def path(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("page") / "report.html"
-    report(runs, out)
-    return out
 
 
 def logged(run: Run, name: str) -> dict[int, Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import yaml
 
 from snlab.core import names
 from snlab.core.registry import label
-from snlab.results.reading import record
+from snlab.results.reading import record, recorded
 from snlab.results.repeating import command
 from snlab.tracking.run_folder import Run
 
@@ -31,8 +31,8 @@ def about(run: Run) -> dict[str, Any]:
         "step": row[names.GENERATOR_STEP],
         "steps": run.generator_steps,
         "seconds": row["seconds"] if isinstance(row["seconds"], int | float) else None,
-        "begun": moment(run.summary.get("begun")),
-        "ended": moment(run.summary.get("ended")),
+        "begun": _moment(recorded(run, "begun")),
+        "ended": _moment(recorded(run, "ended")),
         "identity": str(row["identity"]),
         "machine": str(run.summary.get("machine") or ""),
         "device": str(run.summary.get("device") or ""),
@@ -44,16 +44,8 @@ def about(run: Run) -> dict[str, Any]:
     return told | ({"wandb": run.wandb_url} if run.wandb_url else {})
 
 
-def moment(told: Any) -> str:
-    """A time of a summary as people read it, in UTC; empty where none was recorded.
-
-    >>> moment("2026-11-26T10:25:03+01:00"), moment(None)
-    ('2026-11-26 09:25:03 UTC', '')
-    """
-    try:
-        return datetime.fromisoformat(str(told)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, ValueError):
-        return ""
+def _moment(then: datetime | None) -> str:
+    return f"{then:%Y-%m-%d %H:%M:%S} UTC" if then else ""
 
 
 Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the one in C, where it was built

@@ -12,6 +12,7 @@ from snlab.core.text import duration
 from snlab.results import looks
 from snlab.results.defaults import not_default
 from snlab.results.groups import said
+from snlab.results.reading import recorded
 from snlab.results.repeating import command
 from snlab.results.terminal.curves import Curve, main_curves
 from snlab.results.terminal.facts import RUNNING, state
@@ -84,20 +85,11 @@ def _about(run: Run) -> Iterator[tuple[str, Any]]:
 def _times(run: Run) -> Iterator[tuple[str, str]]:
     """When it began and ended, by what it recorded; of one that runs, when it last measured."""
     for word in ("begun", "ended"):
-        if (then := _recorded(run.summary.get(word))) is not None:
+        if (then := recorded(run, word)) is not None:
             yield word, _ago(then)
     if state(run) == RUNNING:  # here and now, so the file's time is the run's own
         with suppress(OSError):
             yield "last measured", _ago(datetime.fromtimestamp((run.folder / METRICS).stat().st_mtime, UTC))
-
-
-def _recorded(text: Any) -> datetime | None:
-    """A time as a summary has it, ISO 8601; None where it has none, or anything else."""
-    try:
-        then = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return then if then.tzinfo else then.replace(tzinfo=UTC)
 
 
 def _ago(then: datetime) -> str:
