@@ -16,11 +16,11 @@ import pytest
 from snlab.results import looks
 from snlab.results.reading import collect
 from snlab.tracking.run_folder import DIVERGED, Run
-from tests.results.browser import chromium, needs_chromium, opened, shown
+from tests.results.browser import chromium, needs_chromium, opened, path, shown
 from tests.results.conftest import EXTRACTOR, LAYERS, Lab, digits_metrics
 
 pytestmark = [needs_chromium, pytest.mark.slow]
-__all__ = ["chromium"]
+__all__ = ["chromium", "path"]
 
 FID = f"scores.0.fid/{EXTRACTOR}"
 MASS = "ratio.0.ratio/log_mass_fake"

@@ -16,12 +16,12 @@ from snlab.results.reading import collect
 from snlab.results.report import report
 from snlab.results.settings import SETTINGS
 from snlab.tracking.run_folder import DIVERGED, FINISHED, Run
-from tests.results.browser import chromium, needs_chromium, opened, shown, until
+from tests.results.browser import chromium, needs_chromium, opened, path, shown, until
 from tests.results.conftest import EXTRACTOR, Lab, digits_metrics
 from tests.results.test_page_charts import drawn
 
 pytestmark = [needs_chromium, pytest.mark.slow]
-__all__ = ["chromium"]
+__all__ = ["chromium", "path"]
 
 FID = f"fid/{EXTRACTOR}"
 METHODS = (("spectral_norm", "standard"), ("spectral_norm", "hinge"), ("gradient_penalty", "wasserstein"))

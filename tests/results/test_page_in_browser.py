@@ -17,11 +17,11 @@ from snlab.results import looks
 from snlab.results.reading import collect
 from snlab.results.tables import make, render
 from snlab.tracking.run_folder import Run
-from tests.results.browser import chromium, needs_chromium, opened, pixels, shown, until
+from tests.results.browser import chromium, needs_chromium, opened, path, pixels, shown, until
 from tests.results.conftest import EXTRACTOR, Lab, fill, grid
 
 pytestmark = [needs_chromium, pytest.mark.slow]
-__all__ = ["chromium"]
+__all__ = ["chromium", "path"]
 
 FID = f"scores.0.fid/{EXTRACTOR}"
 

@@ -19,7 +19,9 @@ from snlab.results.defaults import DEFAULTS, not_default
 from snlab.results.terminal.sparkline import BLOCKS, sparkline
 from snlab.tracking.identity import identity
 from snlab.tracking.run_folder import FINISHED, UNFINISHED, Run, RunWriter
-from tests.results.printed import lines, named
+from tests.results.printed import lines, named, printed
+
+__all__ = ["printed"]
 
 # ---- snlab show ------------------------------------------------------------------------------------------
 

@@ -14,7 +14,9 @@ from filelock import FileLock
 
 from snlab.cli import main
 from snlab.tracking.run_folder import DIVERGED, UNFINISHED, RunWriter
-from tests.results.printed import lines, named
+from tests.results.printed import lines, named, printed
+
+__all__ = ["printed"]
 
 ESCAPE = "\x1b[2J<script>alert('ü')</script> [red]\u202e\U0001f600"
 
