@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
 
 from snlab.core.errors import UserError, nearest
 from snlab.dashboard.charts import Custom
@@ -50,6 +53,8 @@ class Server:
         self.target = target
         try:
             with _told("W&B does not answer"):
+                # A client whose question nobody answers may wait for its own service without end as it exits.
+                _reach(wandb.setup().settings.base_url)
                 self.api = wandb.Api(timeout=SECONDS)
         except UserError as error:
             if isinstance(error.__cause__, wandb.errors.UsageError):
@@ -132,6 +137,18 @@ class Server:
         from wandb_workspaces._graphql import execute_graphql
 
         return execute_graphql(self.api, query, values)
+
+
+def _reach(url: str) -> None:
+    """Return if anything answers there, be it with an error; OSError if nothing does."""
+    try:
+        urlopen(url, timeout=SECONDS).close()
+    except HTTPError:
+        return
+    except OSError as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        if not isinstance(reason, ssl.SSLError):  # the client may know other certificates
+            raise OSError(f"{url}: {reason}") from error
 
 
 def _is_conflict(error: Exception) -> bool:

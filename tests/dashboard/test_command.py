@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -174,8 +175,8 @@ def test_what_the_server_refuses_is_one_line_and_changes_nothing(snlab, server, 
 
 
 @pytest.mark.slow
-def test_without_a_key_there_is_a_line_and_a_dry_run_goes_on(tmp_path):
-    home = {"HOME": str(tmp_path / "home"), "NETRC": str(tmp_path / "none")}
+def test_without_a_key_there_is_a_line_and_a_dry_run_goes_on(server, tmp_path):
+    home = {"HOME": str(tmp_path / "home"), "NETRC": str(tmp_path / "none"), "WANDB_BASE_URL": server.url}
     asked, dry = commands(
         "team/snlab", "team/snlab --dry-run dry.json", folder=tmp_path, environment=FREE | home
     )
@@ -193,10 +194,14 @@ def test_without_a_key_there_is_a_line_and_a_dry_run_goes_on(tmp_path):
 
 
 @pytest.mark.slow
-def test_without_a_network_there_is_a_line(tmp_path):
-    nowhere = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40}
-    (done,) = commands("team/snlab", folder=tmp_path, environment=FREE | nowhere, seconds=2)
-    assert told(done).startswith("snlab: W&B does not answer: ")
+def test_without_an_answer_there_is_a_line(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes calls, and says nothing
+        for port, why in ((9, "Connection refused"), (silent.getsockname()[1], "timed out")):
+            nowhere = {"WANDB_BASE_URL": f"http://127.0.0.1:{port}", "WANDB_API_KEY": "0" * 40}
+            (done,) = commands("team/snlab", folder=tmp_path, environment=FREE | nowhere, seconds=1)
+            line = told(done)
+            assert line.startswith(f"snlab: W&B does not answer: http://127.0.0.1:{port}: ")
+            assert line.endswith(why)
 
 
 @pytest.mark.parametrize(
