@@ -29,7 +29,7 @@ from snlab.results.study import Part, Quantity
 from snlab.tracking.run_folder import Run
 
 NONE, SPECTRAL_NORM = "none", "spectral_norm"
-LOST = 1.5  # times its lowest value: a curve that ends above has got worse again
+LOST = 0.1  # of what f = 0 has: a curve that ends so far above its lowest value has got worse again
 VANISHED = 0.1  # of what it was: below, a gradient is said to vanish
 KNOWN = 0.9  # of what could be known
 
@@ -166,7 +166,7 @@ def _worse_than_nothing(part: Part) -> str:
 
 def _worse_again(part: Part, quantity: Quantity) -> list[str]:
     """At the place that is followed over updates: the lowest mean over seeds, when, and the last one."""
-    name, rows, lost = quantity.logged(part.runs), [], []
+    name, rows, lost, zero = quantity.logged(part.runs), [], [], part.zero(quantity, part.at)
     for normalizer in part.normalizers:
         curves = [
             dict(zip(*curve, strict=True))
@@ -178,18 +178,19 @@ def _worse_again(part: Part, quantity: Quantity) -> list[str]:
         shared = sorted(set.intersection(*(set(curve) for curve in curves)))
         means = {int(step): float(np.mean([curve[step] for curve in curves])) for step in shared}
         best, last = min(means, key=means.__getitem__), max(means)
-        times = means[last] / means[best]
+        rise = means[last] - means[best]
         rows.append(
-            [looks.label(normalizer), f"{means[best]:.3g}", f"{best:,}", f"{means[last]:.3g}", f"{times:.2f}"]
+            [looks.label(normalizer), f"{means[best]:.3g}", f"{best:,}", f"{means[last]:.3g}", f"{rise:.3g}"]
         )
-        lost += [looks.label(normalizer)] if times > LOST else []
+        lost += [looks.label(normalizer)] if rise > LOST * zero else []
     if not rows:
         return []
-    header = ["normalizer", f"lowest {_name(quantity)}", "at update", "at the end", "times the lowest"]
+    header = ["normalizer", f"lowest {_name(quantity)}", "at update", "at the end", "more than the lowest"]
     return [
         f"Over updates at {part.study.say(part.at)}, means over seeds:",
         table(header, rows),
-        f"It ends at more than {LOST:g} times its lowest under {joined(lost) if lost else 'no normalizer'}.",
+        f"It ends above its lowest by more than {LOST:.0%} of what f = 0 has under "
+        f"{joined(lost) if lost else 'no normalizer'}.",
     ]
 
 
