@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
         if choice:
             known = [name.strip(" '") for name in choice[2].split(",")]
             message = f"{message[: choice.start()]}unknown {choice[1]!r}; {nearest(choice[1], known)}"
-        raise UserError(f"{self.prog}: {message}")
+        raise UserError(f"{self.prog}: {message}".removeprefix("snlab: ").removeprefix("snlab "))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

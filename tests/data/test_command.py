@@ -281,7 +281,7 @@ def test_what_is_in_the_package_needs_no_fetching(place, capsys):
 def test_a_command_that_is_none_is_refused(arguments, capsys):
     assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("snlab: snlab data")
+    assert line.startswith("snlab: data")
     assert arguments != ["data", "lits"] or "did you mean 'list'?" in line
 
 
