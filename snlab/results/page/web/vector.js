@@ -18,112 +18,11 @@ function vector(drawn, options) {
   const box = { left, top: 12 + 18 * heads.length, width: width - left - 20, height: plot };
   const end = box.top + box.height + 44;
   const full = end + rows.length * 18;
-  const [x0, x1] = range ?? xRange(drawn);
-  const [y0, y1] = yRange(drawn, x0, x1);
-  const forward = FORWARD[drawn.kind];
-  const x = (v) => box.left + box.width * ((v - x0) / (x1 - x0 || 1));
-  const y = (v) => box.top + box.height * (1 - (forward(v) - forward(y0)) / (forward(y1) - forward(y0) || 1));
+  const place = placing(drawn, box, range);
   const text = (content, attributes) =>
     s("text", { fill: paper.soft, "font-size": 11, ...attributes }, content);
   const clip = `clip-${(vector.count = (vector.count ?? 0) + 1)}`;
-
-  const frame = [];
-  for (const tick of ticks(y0, y1, drawn.kind, 6)) {
-    frame.push(
-      s("line", { x1: box.left, x2: box.left + box.width, y1: y(tick), y2: y(tick), stroke: paper.grid }),
-    );
-    frame.push(text(tickText(tick), { x: box.left - 7, y: y(tick) + 4, "text-anchor": "end" }));
-  }
-  for (const tick of ticks(x0, x1, "linear", Math.max(3, Math.floor(box.width / 75)))) {
-    const foot = box.top + box.height;
-    frame.push(s("line", { x1: x(tick), x2: x(tick), y1: foot, y2: foot + 4, stroke: paper.line }));
-    frame.push(text(tickText(tick), { x: x(tick), y: foot + 17, "text-anchor": "middle" }));
-  }
-  const foot = box.top + box.height;
-  frame.push(
-    s("path", {
-      d: `M${box.left} ${box.top}V${foot}H${box.left + box.width}`,
-      stroke: paper.line,
-      fill: "none",
-    }),
-  );
-  frame.push(text(drawn.xLabel, { x: box.left + box.width / 2, y: foot + 35, "text-anchor": "middle" }));
-  heads.forEach(({ words, size, weight }, i) =>
-    frame.push(
-      text(words, {
-        x: 8,
-        y: 18 * (i + 1),
-        fill: weight ? paper.text : paper.soft,
-        "font-size": size,
-        "font-weight": weight,
-      }),
-    ),
-  );
-  names.forEach(({ words }, i) => {
-    const [at, middle] = [14 + 14 * i, box.top + box.height / 2];
-    frame.push(
-      text(words, { x: at, y: middle, "text-anchor": "middle", transform: `rotate(-90 ${at} ${middle})` }),
-    );
-  });
-
-  const marks = [];
-  const floor = (v) => (drawn.kind === "log" ? Math.max(v, y0) : v); // a band may reach below 0
-  for (const band of drawn.bands) {
-    const there = visiblePoints(band.xs, band.low, band.high, drawn.kind);
-    if (there.length < 2) continue;
-    const upper = there.map((i) => `${round(x(band.xs[i]))} ${round(y(band.high[i]))}`);
-    const lower = there.map((i) => `${round(x(band.xs[i]))} ${round(y(floor(band.low[i])))}`).reverse();
-    marks.push(
-      s("path", {
-        d: `M${upper.join("L")}L${lower.join("L")}Z`,
-        fill: band.colour(dark),
-        "fill-opacity": band.alpha,
-      }),
-    );
-  }
-  if (drawn.optimum !== null && (drawn.kind !== "log" || drawn.optimum > 0)) {
-    const at = y(drawn.optimum);
-    marks.push(
-      s("line", {
-        x1: box.left,
-        x2: box.left + box.width,
-        y1: at,
-        y2: at,
-        stroke: paper.soft,
-        "stroke-dasharray": "2 3",
-      }),
-    );
-  }
-  for (const line of drawn.lines) {
-    const there = visiblePoints(line.xs, line.ys, line.ys, drawn.kind);
-    if (!there.length) continue;
-    const path = there.map((i) => `${round(x(line.xs[i]))} ${round(y(line.ys[i]))}`);
-    const how = {
-      stroke: line.colour(dark),
-      "stroke-width": line.width,
-      "stroke-opacity": line.alpha,
-      fill: "none",
-      "stroke-linejoin": "round",
-      "stroke-dasharray": line.dash.map((d) => d * line.width).join(" ") || null,
-    };
-    marks.push(
-      there.length > 1
-        ? s("path", { d: `M${path.join("L")}`, ...how })
-        : s("circle", {
-            cx: x(line.xs[there[0]]),
-            cy: y(line.ys[there[0]]),
-            r: 2.5,
-            fill: line.colour(dark),
-          }),
-    );
-  }
-  for (const cross of drawn.crosses) {
-    const [cx, cy] = [round(x(cross.x)), round(y(cross.y))];
-    marks.push(
-      s("path", { d: `M${cx - 4} ${cy - 4}l8 8m0 -8l-8 8`, stroke: cross.colour(dark), "stroke-width": 2 }),
-    );
-  }
-  const picture = s(
+  return s(
     "svg",
     {
       viewBox: `0 0 ${width} ${full}`,
@@ -139,21 +38,138 @@ function vector(drawn, options) {
       { id: clip },
       s("rect", { x: box.left, y: box.top - 4, width: box.width + 6, height: box.height + 8 }),
     ),
-    frame,
-    s("g", { "clip-path": `url(#${clip})` }, marks),
+    axesMarks(drawn, box, place, paper, text),
+    headMarks(heads, names, box, paper, text),
+    s("g", { "clip-path": `url(#${clip})` }, [
+      bandMarks(drawn, place, dark),
+      optimumMark(drawn, box, place, paper),
+      lineMarks(drawn, place, dark),
+      crossMarks(drawn, place, dark),
+    ]),
+    legendMarks(rows, end, dark, paper, text),
   );
-  rows.forEach((row, i) => {
-    let at = 16;
-    for (const entry of row) {
-      const line = end + 10 + 18 * i;
-      picture.append(
-        legendMark(entry, at, line - 4, dark),
-        text(entry.shown, { x: at + 30, y: line, fill: paper.text }),
-      );
-      at += entry.room;
-    }
+}
+
+// Where a drawing's values lie in a box: {x, y (of a value, in pixels), xs and ys (the ends of the axes)}.
+function placing(drawn, box, range) {
+  const [x0, x1] = range ?? xRange(drawn);
+  const [y0, y1] = yRange(drawn, x0, x1);
+  const forward = FORWARD[drawn.kind];
+  return {
+    xs: [x0, x1],
+    ys: [y0, y1],
+    x: (v) => box.left + box.width * ((v - x0) / (x1 - x0 || 1)),
+    y: (v) => box.top + box.height * (1 - (forward(v) - forward(y0)) / (forward(y1) - forward(y0) || 1)),
+  };
+}
+
+function axesMarks(drawn, box, { x, y, xs, ys }, paper, text) {
+  const foot = box.top + box.height;
+  const right = box.left + box.width;
+  const marks = [];
+  for (const tick of ticks(...ys, drawn.kind, 6)) {
+    marks.push(s("line", { x1: box.left, x2: right, y1: y(tick), y2: y(tick), stroke: paper.grid }));
+    marks.push(text(tickText(tick), { x: box.left - 7, y: y(tick) + 4, "text-anchor": "end" }));
+  }
+  for (const tick of ticks(...xs, "linear", Math.max(3, Math.floor(box.width / 75)))) {
+    marks.push(s("line", { x1: x(tick), x2: x(tick), y1: foot, y2: foot + 4, stroke: paper.line }));
+    marks.push(text(tickText(tick), { x: x(tick), y: foot + 17, "text-anchor": "middle" }));
+  }
+  return [
+    marks,
+    s("path", { d: `M${box.left} ${box.top}V${foot}H${right}`, stroke: paper.line, fill: "none" }),
+    text(drawn.xLabel, { x: box.left + box.width / 2, y: foot + 35, "text-anchor": "middle" }),
+  ];
+}
+
+// The title above, and the name of the y axis beside it.
+function headMarks(heads, names, box, paper, text) {
+  return [
+    heads.map(({ words, size, weight }, i) =>
+      text(words, {
+        x: 8,
+        y: 18 * (i + 1),
+        fill: weight ? paper.text : paper.soft,
+        "font-size": size,
+        "font-weight": weight,
+      }),
+    ),
+    names.map(({ words }, i) => {
+      const [at, middle] = [14 + 14 * i, box.top + box.height / 2];
+      return text(words, {
+        x: at,
+        y: middle,
+        "text-anchor": "middle",
+        transform: `rotate(-90 ${at} ${middle})`,
+      });
+    }),
+  ];
+}
+
+function bandMarks(drawn, { x, y, ys }, dark) {
+  const floor = (v) => (drawn.kind === "log" ? Math.max(v, ys[0]) : v); // a band may reach below 0
+  return drawn.bands.flatMap((band) => {
+    const there = visiblePoints(band.xs, band.low, band.high, drawn.kind);
+    if (there.length < 2) return [];
+    const upper = there.map((i) => `${round(x(band.xs[i]))} ${round(y(band.high[i]))}`);
+    const lower = there.map((i) => `${round(x(band.xs[i]))} ${round(y(floor(band.low[i])))}`).reverse();
+    return s("path", {
+      d: `M${upper.join("L")}L${lower.join("L")}Z`,
+      fill: band.colour(dark),
+      "fill-opacity": band.alpha,
+    });
   });
-  return picture;
+}
+
+function optimumMark(drawn, box, { y }, paper) {
+  if (drawn.optimum === null || (drawn.kind === "log" && drawn.optimum <= 0)) return [];
+  const at = y(drawn.optimum);
+  const ends = { x1: box.left, x2: box.left + box.width, y1: at, y2: at };
+  return s("line", { ...ends, stroke: paper.soft, "stroke-dasharray": "2 3" });
+}
+
+// A line, or a dot where it has one value alone.
+function lineMarks(drawn, { x, y }, dark) {
+  return drawn.lines.flatMap((line) => {
+    const there = visiblePoints(line.xs, line.ys, line.ys, drawn.kind);
+    if (!there.length) return [];
+    const colour = line.colour(dark);
+    if (there.length === 1)
+      return s("circle", { cx: x(line.xs[there[0]]), cy: y(line.ys[there[0]]), r: 2.5, fill: colour });
+    const path = there.map((i) => `${round(x(line.xs[i]))} ${round(y(line.ys[i]))}`);
+    return s("path", {
+      d: `M${path.join("L")}`,
+      stroke: colour,
+      "stroke-width": line.width,
+      "stroke-opacity": line.alpha,
+      fill: "none",
+      "stroke-linejoin": "round",
+      "stroke-dasharray": line.dash.map((d) => d * line.width).join(" ") || null,
+    });
+  });
+}
+
+function crossMarks(drawn, { x, y }, dark) {
+  return drawn.crosses.map((cross) => {
+    const [cx, cy] = [round(x(cross.x)), round(y(cross.y))];
+    const d = `M${cx - 4} ${cy - 4}l8 8m0 -8l-8 8`;
+    return s("path", { d, stroke: cross.colour(dark), "stroke-width": 2 });
+  });
+}
+
+function legendMarks(rows, end, dark, paper, text) {
+  return rows.flatMap((row, i) => {
+    const line = end + 10 + 18 * i;
+    let at = 16;
+    return row.flatMap((entry) => {
+      const from = at;
+      at += entry.room;
+      return [
+        legendMark(entry, from, line - 4, dark),
+        text(entry.shown, { x: from + 30, y: line, fill: paper.text }),
+      ];
+    });
+  });
 }
 
 function legendMark(entry, x, y, dark) {
