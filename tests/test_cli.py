@@ -167,9 +167,9 @@ def test_a_disk_that_fails_is_one_line_and_has_its_exit_code(number, code, tmp_p
 def test_a_full_disk_under_the_log_leaves_the_exit_code():
     """What was printed may lie in a buffer until the end, when nobody can catch that it has no room."""
     code = (
-        "import sys; from snlab.cli import main; import snlab.cli\n"
+        "import sys; from snlab.cli import main; import snlab.commands\n"
         "def fails(_): sys.stdout.write('x'); raise OSError(28, 'No space left on device')\n"
-        "snlab.cli.fit = fails; sys.exit(main(['fit']))"
+        "snlab.commands.fit = fails; sys.exit(main(['fit']))"
     )
     with open("/dev/full", "w") as full:  # noqa: PTH123
         assert subprocess.run([sys.executable, "-c", code], stdout=full, stderr=full).returncode == 73
@@ -246,3 +246,20 @@ def test_doctor(capsys):
     said = capsys.readouterr().out
     for word in ("torch", "Inception", "W&B", "training step"):
         assert word in said
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "line"),
+    [
+        ("fit", [], "snlab: interrupted; the same command with --resume goes on"),
+        ("sweep", ["a.yaml"], "snlab: interrupted; the same command goes on"),
+        ("table", ["normalizers"], "snlab: interrupted"),
+    ],
+)
+def test_an_interrupted_command_says_how_to_go_on(command, words, line, monkeypatch, capsys):
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"snlab.commands.{command}", interrupted)
+    assert main([command, *words]) == 130
+    assert capsys.readouterr().err == f"{line}\n"

@@ -25,6 +25,7 @@ ROWS = [
     {"sweeps"},
     {"papers"},
     {"demo", "doctor", "testing", "lists"},
+    {"commands"},
     {"cli"},
 ]
 # Within core: what knows nothing, and what builds on it.

@@ -7,10 +7,12 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from snlab.core.environment import first_process
+from snlab.core.errors import USER_MISTAKE
+from snlab.core.failures import Cause
 
 LIBRARIES = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric")
 
@@ -32,6 +34,15 @@ def plain_messages() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def told(line: str, cause: Cause | None) -> int:
+    """Say why a command ends; returns its exit code: a full disk has its own, and may lose the line."""
+    with suppress(OSError):
+        if first_process():
+            print(f"snlab: {line}", file=sys.stderr)
+    flush_or_let_go()
+    return cause.exit_code if cause is not None and cause.exit_code is not None else USER_MISTAKE
 
 
 def flush_or_let_go() -> None:
