@@ -11,7 +11,7 @@ from typing import Any
 
 from snlab.core import names
 from snlab.core.registry import Spec
-from snlab.results.study import Quantity, Study, spec_of
+from snlab.results.study import Quantity, Study, option, spec_of
 
 # ---- what is measured --------------------------------------------------------------------------------------
 
@@ -70,14 +70,14 @@ PRODUCT = Quantity(names.LIPSCHITZ_PRODUCT, "Lipschitz bound", drawn=False)
 
 
 def _option(name: str) -> Callable[[Spec, Spec], Any]:
-    return lambda dataset, network: dataset.options.get(name)
+    return lambda dataset, network: option(dataset, name)
 
 
 def _steepness(dataset: Spec, network: Spec) -> float | None:
     """‖∇(log q - log p)‖ of two Gaussians of one standard deviation s, δ apart: δ / s², everywhere."""
     other = spec_of(network.options.get("distribution", "gaussian"))
-    s, shift = dataset.options.get("std", 1.0), network.options.get("shift", 0.0)
-    same = other is not None and other.name == "gaussian" and other.options.get("std", 1.0) == s
+    s, shift = option(dataset, "std"), network.options.get("shift", 0.0)
+    same = other is not None and other.name == "gaussian" and option(other, "std") == s
     numbers = isinstance(s, int | float) and isinstance(shift, int | float)
     return shift / s**2 if same and numbers and s > 0 and network.options.get("scale", 1.0) == 1 else None
 

@@ -15,9 +15,20 @@ from snlab.core.registry import Spec, label, parse
 from snlab.results import looks
 from snlab.results.groups import differences, once
 from snlab.results.reading import final, ratio_name
+from snlab.results.spelling import same
 from snlab.results.spread import Spread
 from snlab.tracking.identity import identity
 from snlab.tracking.run_folder import DIVERGED, FINISHED, Run
+
+_DRAWN: dict[str, Any] = {"size": 20_000, "heldout": 5_000, "seed": 0}
+# Of data sets that are drawn: a run is the same, and of the same place, whether these are written out or not.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "gaussian": {"dim": 2, "std": 1.0, **_DRAWN},
+    "line": {"dim": 2, "epsilon": 0.1, "length": 2.0, **_DRAWN},
+    "sphere": {"dim": 3, "epsilon": 0.1, "radius": 1.0, "intrinsic": 2, **_DRAWN},
+    "swiss_roll": {"dim": 3, "epsilon": 0.05, **_DRAWN},
+    "mixture": {"kind": "ring", "dim": 2, "size": 20_000, "seed": 0},
+}
 
 
 @dataclass(frozen=True)
@@ -142,7 +153,12 @@ class Study:
         spec = spec_of(name)
         if spec is None:
             return label(name)
-        options = {key: value for key, value in spec.options.items() if key not in self.varied}
+        defaults = DEFAULTS.get(spec.name, {})
+        options = {
+            key: value
+            for key, value in spec.options.items()
+            if key not in self.varied and not (key in defaults and same(value, defaults[key]))
+        }
         if "distribution" in options:
             options["distribution"] = self._reduced(options["distribution"])
         return str(Spec(spec.name, options))
@@ -226,6 +242,11 @@ def _untitled(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration without what its title has anyway."""
     model = {key: value for key, value in config["model"].items() if key != "network"}
     return {**{key: value for key, value in config.items() if key != "generator_steps"}, "model": model}
+
+
+def option(spec: Spec, name: str) -> Any:
+    """An option of a data set, written out or not; None where it has no default."""
+    return spec.options.get(name, DEFAULTS.get(spec.name, {}).get(name))
 
 
 def spec_of(name: Any) -> Spec | None:

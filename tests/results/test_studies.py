@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
 import pytest
 
 from snlab.core.errors import UserError
+from snlab.data import DATASETS
 from snlab.results.figures import draw, picture
 from snlab.results.figures.study import OF_STUDIES
 from snlab.results.figures.style import style
 from snlab.results.looks import colour
 from snlab.results.reading import collect
 from snlab.results.studies import COVERED, EXCESS, RMSE, STUDIES
+from snlab.results.study import DEFAULTS
 from snlab.results.tables import make, render
 from snlab.tracking.run_folder import DIVERGED, FAILED
 from tests.results.figure_runs import COLUMN, PAGE, crosses, dots, entries
@@ -62,6 +65,24 @@ def test_runs_of_one_study_are_one_part_at_their_places(study: str, lab: Any) ->
     assert len(part.runs) == 8
     for other in {*PLACES} - {study}:  # a Gaussian's runs have a dimension in two studies, but one alone here
         assert parts(lab, other) == []
+
+
+def test_what_is_at_its_default_may_be_left_out(lab: Any) -> None:
+    fill(lab, "samples", (500, 50_000))
+    for normalizer in ("none", "spectral_norm"):  # as a run is spelled that another sweep has made
+        write(lab, "samples", normalizer, 20_000, values={E: 0.25}, dataset="gaussian(dim=32)")
+    (part,) = parts(lab, "samples")
+    assert part.places == [500, 20_000, 50_000]
+    assert part.by_seed(EXCESS, "none", 20_000) == {0: 0.25}
+
+
+def test_the_defaults_are_those_of_the_data_sets() -> None:
+    for study in STUDIES.values():
+        assert {*study.datasets} <= {*DEFAULTS}
+    for name, defaults in DEFAULTS.items():
+        ((_, make_dataset),) = DATASETS.factories(name)
+        parameters = inspect.signature(make_dataset).parameters.values()
+        assert defaults == {p.name: p.default for p in parameters if p.default is not None}, name
 
 
 def test_what_is_not_alike_is_another_part(lab: Any) -> None:
