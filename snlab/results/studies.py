@@ -44,7 +44,7 @@ ACCURACY = Quantity(
     _ratio(names.ACCURACY_HELDOUT), "held-out accuracy", "accuracy on held-out reals\nand fakes"
 )
 GAP = Quantity(
-    _ratio(names.GENERALISATION_GAP), "accuracy gap", "generalisation gap\n(accuracy, train less held-out)", 0
+    _ratio(names.GENERALISATION_GAP), "accuracy gap", "accuracy on training less\nthat on held-out samples", 0
 )
 SATURATING = Quantity(
     _ratio(names.GENERATOR_GRADIENT_SATURATING), "gradient of log(1 - D)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from typing import Any
 
 import numpy as np
@@ -275,6 +276,24 @@ def test_they_are_of_print_size(study: str, width: float, lab: Any) -> None:
     """Those with the longest words, and with the most panels."""
     fill(lab, study, PLACES[study])
     check_print(OF_STUDIES[f"density_ratio/{study}"], collect(lab.root).runs, width, study)
+
+
+@pytest.mark.parametrize(
+    ("study", "xs"),
+    [
+        ("samples", (500, 2000, 5000, 20_000, 50_000)),
+        ("cost", (0.5, 1, 2, 8, 32)),
+        ("dimension", (2, 128, 512)),
+    ],
+)
+def test_no_two_places_are_written_on_each_other(study: str, xs: Any, lab: Any) -> None:
+    fill(lab, study, xs, seeds=(0,))
+    figure = drawn(lab, study)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        labels = [label for label in axes.get_xticklabels() if label.get_text()]
+        boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+        assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes)), axes.get_title(loc="left")
 
 
 def test_quantities_are_logged_names() -> None:

@@ -177,9 +177,17 @@ def marked_axis(axes: Axes, places: Sequence[float], text: str) -> None:
     from matplotlib.ticker import NullLocator
 
     axes.set_xscale("log")
-    axes.set_xticks(places, [f"{x:g}" for x in places])
+    axes.set_xticks(places, [_short(x) for x in places])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(text)
+
+
+def _short(x: float) -> str:
+    """
+    >>> _short(0.03125), _short(2000), _short(50000)
+    ('0.03125', '2000', '50k')
+    """
+    return f"{x / 1000:g}k" if x >= 10_000 and x % 1000 == 0 else f"{x:g}"
 
 
 def diverged(runs: Sequence[Run]) -> int:
