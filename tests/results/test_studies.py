@@ -293,7 +293,7 @@ def test_no_two_places_are_written_on_each_other(study: str, xs: Any, lab: Any) 
     for axes in figure.axes:
         labels = [label for label in axes.get_xticklabels() if label.get_text()]
         boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
-        assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes)), axes.get_title(loc="left")
+        assert all(a.x1 + a.height < b.x0 for a, b in itertools.pairwise(boxes)), axes.get_title(loc="left")
 
 
 def test_quantities_are_logged_names() -> None:
