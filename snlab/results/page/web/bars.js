@@ -117,16 +117,8 @@ function barsVector(panel, { width, dark, title = "", label }) {
     });
     marks.push(s("line", { x1: BARS.left, x2: width - 8, y1: foot, y2: foot, stroke: paper.line }));
   }
-  return s(
-    "svg",
-    {
-      viewBox: `0 0 ${width} ${full}`,
-      width,
-      height: full,
-      role: "img",
-      "aria-label": label,
-      "font-family": FONT,
-    },
+  return sheet(
+    { width, height: full, label, paper },
     s(
       "pattern",
       {
@@ -138,7 +130,6 @@ function barsVector(panel, { width, dark, title = "", label }) {
       },
       s("line", { x1: 0, x2: 0, y1: 0, y2: HATCH, stroke: paper.back, "stroke-width": 2.4 }),
     ),
-    s("rect", { width, height: full, fill: paper.back }),
     marks,
   );
 }

@@ -22,17 +22,8 @@ function vector(drawn, options) {
   const text = (content, attributes) =>
     s("text", { fill: paper.soft, "font-size": 11, ...attributes }, content);
   const clip = `clip-${(vector.count = (vector.count ?? 0) + 1)}`;
-  return s(
-    "svg",
-    {
-      viewBox: `0 0 ${width} ${full}`,
-      width,
-      height: full,
-      role: "img",
-      "aria-label": title || drawn.title,
-      "font-family": FONT,
-    },
-    s("rect", { width, height: full, fill: paper.back }),
+  return sheet(
+    { width, height: full, label: title || drawn.title, paper },
     s(
       "clipPath",
       { id: clip },
@@ -47,6 +38,23 @@ function vector(drawn, options) {
       crossMarks(drawn, place, dark),
     ]),
     legendMarks(rows, end, dark, paper, text),
+  );
+}
+
+// An <svg> element that stands by itself: its paper, and what is on it.
+function sheet({ width, height, label, paper }, ...marks) {
+  return s(
+    "svg",
+    {
+      viewBox: `0 0 ${width} ${height}`,
+      width,
+      height,
+      role: "img",
+      "aria-label": label,
+      "font-family": FONT,
+    },
+    s("rect", { width, height, fill: paper.back }),
+    marks,
   );
 }
 
