@@ -19,6 +19,8 @@ from snlab.nn.evaluation import evaluating
 from snlab.nn.layers import as_matrix, effective_weight, output_dim, raw_weight, weights
 from snlab.nn.power_iteration import leading_singular_vectors
 
+pytestmark = pytest.mark.slow  # compiled and foreign training loops
+
 
 def dense() -> nn.Sequential:
     return nn.Sequential(

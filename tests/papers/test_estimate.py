@@ -20,6 +20,8 @@ from snlab.sweeps.check import Planned, plan
 from snlab.sweeps.document import read_sweep
 from tests.sweeps.test_cost import GPU, over
 
+pytestmark = pytest.mark.slow  # most of them time updates
+
 TWO_THREADS = f"{platform.machine()} CPU, 2 thread(s)"
 FIGURE_11 = ["miyato2018/figure11", "--dataset=photos"]  # 2 methods, 5 values of n_dis, 2 seeds: 20 runs
 

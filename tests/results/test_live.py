@@ -26,6 +26,8 @@ from snlab.results.report import report
 from snlab.tracking.run_folder import Run, RunWriter
 from tests.results.browser import READY, chromium, needs_chromium, until
 
+pytestmark = pytest.mark.slow  # of a server that is watched
+
 __all__ = ["chromium"]
 
 

@@ -22,6 +22,8 @@ from snlab.tracking.run_folder import FINISHED, RunWriter
 from snlab.training.arguments import FitCLI
 from tests.sweeps.test_check import written
 
+pytestmark = pytest.mark.slow  # most of them time updates
+
 CORE = Slot("CPU 0", (), 1)
 GPU = "NVIDIA H200"
 HERE = f"{platform.machine()} CPU, 1 thread(s)"

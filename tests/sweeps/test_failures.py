@@ -20,6 +20,8 @@ from snlab.sweeps.study import Study
 from snlab.sweeps.trial import TrialProcess
 from tests.sweeps.test_study import sweep
 
+pytestmark = pytest.mark.slow  # whole sweeps
+
 SLOT = Slot("CPU 0", (), 1)
 LASTS = "sleep 1.5; "
 ENDS = """echo '{"generator_step": 1, "loss/generator": 2}' > metrics.jsonl

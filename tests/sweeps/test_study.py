@@ -16,6 +16,8 @@ from snlab.sweeps.attempts import Failure
 from snlab.sweeps.document import read_sweep
 from snlab.sweeps.study import Study
 
+pytestmark = pytest.mark.slow  # databases and executors
+
 N = 12
 BROKEN = Failure("error", "ValueError: broken")
 NO_SPACE = Failure("no space", "OSError: [Errno 28] No space left on device")
