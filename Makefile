@@ -18,7 +18,7 @@ demo: $(INSTALLED)  ## install, train four normalizers on embedded real data, wr
 test: $(INSTALLED) lint  ## install, lint, run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-check: $(INSTALLED) lint  ## lint and the quick tests: those that start no process of their own
+check: $(INSTALLED) lint  ## lint and the quick tests: no whole runs, no processes of their own
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not gpu"
 
 gpu: $(INSTALLED)  ## on a machine with a GPU: the tests that want one, then the speed beside a plain loop
